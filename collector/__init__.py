@@ -1,0 +1,3 @@
+"""An event collector in one process and one SQLite file."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,201 @@
+"""The one place where parts are put together, started and drained."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from aiohttp import web
+
+from collector.admin import auth
+from collector.admin.routes import make_app
+from collector.config import Config, split_listen
+from collector.errors import CollectorError
+from collector.ingest import lane
+from collector.ingest.lane import IngestServer
+from collector.ingest.routes import Routes
+from collector.ingest.service import Service
+from collector.ingest.sites import Sites
+from collector.metrics import Exporter, Metrics, resident_bytes
+from collector.store import database as db
+from collector.store.log import EventLog, claim, open_log
+from collector.workers.writer import Writer
+
+log = logging.getLogger(__name__)
+
+DATABASE = "collector.db"
+
+
+class App:
+    """A running collector: `await start()`, then `await stop()`."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.data = Path(config.data)
+        self.metrics = Metrics()
+        self.exporter = Exporter(self.metrics, self._gauges())
+        self.sites: Sites
+        self.token = ""
+        self.sync_s = 0.0
+        self._database: db.Database
+        self._mark: int
+        self._log: EventLog
+        self.writer: Writer
+        self._service: Service
+        self._routes: Routes
+        self._server: IngestServer
+        self._runners: list[web.BaseRunner] = []
+        self._probed_at = 0.0
+
+    async def start(self) -> None:
+        """Open the store, then listen. Raises CollectorError naming what is in the way."""
+        config = self.config
+        if not lane.compiled_parser():
+            raise CollectorError("aiohttp's compiled parser is missing: install a wheel of aiohttp")
+        self._make_folder()
+        try:
+            await self._open_store()
+            self.writer = Writer(
+                self._log, config.store, self.metrics, self.exporter.commit_seconds.observe
+            )
+            self.writer.start()
+            self._service = Service(config, self.sites, self.writer, self.metrics)
+            await self._listen_public()
+            await self._listen_admin()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Refuse new connections, finish requests in hand, flush, checkpoint, close."""
+        for runner in self._runners:
+            for site in list(runner.sites):
+                await site.stop()
+        if hasattr(self, "_server"):
+            self._server.pre_shutdown()
+            await self._drain()
+        if hasattr(self, "writer"):
+            await self.writer.stop()
+        for runner in self._runners:
+            await runner.cleanup()
+        if hasattr(self, "_database"):
+            await self._database.close()
+        if hasattr(self, "_mark"):
+            os.close(self._mark)
+
+    async def ready(self) -> str | None:
+        """Why nothing can be stored now; None when it can. After a failure the store is tried
+        again here, once a second, so that readiness comes back without traffic."""
+        if self.writer.unavailable and time.monotonic() - self._probed_at > 1:
+            self._probed_at = time.monotonic()
+            with contextlib.suppress(CollectorError):
+                await self.writer.append([])
+        return self.writer.unavailable or ("the buffer is full" if self.writer.full else None)
+
+    @property
+    def public_port(self) -> int:
+        return int(self._runners[0].addresses[0][1])
+
+    @property
+    def admin_port(self) -> int:
+        return int(self._runners[1].addresses[0][1])
+
+    def _make_folder(self) -> None:
+        try:
+            self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.sync_s = db.measure_sync(self.data)
+            self.token = auth.load_or_make_token(self.data, self.config.admin.token)
+        except OSError as error:
+            raise CollectorError(f"data: {self.data}: {error.strerror}") from None
+
+    async def _open_store(self) -> None:
+        store = self.config.store
+        path = self.data / DATABASE
+        self._mark = claim(self.data)
+        self._database = await db.open_database(path, store.durability, store.checkpoint_pages)
+        keys = await self._database.run(db.site_keys, Sites.without_key(self.config.site))
+        self.sites = Sites(self.config.site, keys)
+        self._log = await open_log(
+            self._database, self._mark, store.dedupe_ids, store.rejected_per_site
+        )
+
+    async def _listen_public(self) -> None:
+        http = self.config.http
+        hot = http.hot_lane
+        if hot and (reason := lane.unsupported()):
+            log.warning("the hot lane is off: %s", reason)
+            hot = False
+        self._routes = Routes(self.config, self._service, self.ready)
+        self._server = IngestServer(
+            self._routes, self._service, hot=hot, max_connections=http.max_connections,
+            keepalive_timeout=http.keepalive_s, max_line_size=8190,
+            max_field_size=http.max_header_bytes, max_headers=http.max_headers,
+            read_bufsize=65536, lingering_time=1.0, access_log=None,
+        )
+        await self._listen(web.ServerRunner(self._server), http.listen, "http.listen", http.backlog)
+
+    async def _listen_admin(self) -> None:
+        app = make_app(self.token, self.exporter.text, self.status)
+        runner = web.AppRunner(app, access_log=None, keepalive_timeout=20.0)
+        await self._listen(runner, self.config.admin.listen, "admin.listen", 128)
+
+    async def _listen(
+        self, runner: web.BaseRunner, listen: str, setting: str, backlog: int
+    ) -> None:
+        await runner.setup()
+        self._runners.append(runner)
+        host, port = split_listen(listen)
+        try:
+            await web.TCPSite(runner, host, port, backlog=backlog).start()
+        except OSError as error:
+            raise CollectorError(f"{setting}: cannot listen on {listen}: {error.strerror}") from None
+
+    async def _drain(self) -> None:
+        """Wait for bodies still coming in (2 s) and answers still to be given (4 s)."""
+        started = time.monotonic()
+        http = self.config.http
+        while True:
+            waited = time.monotonic() - started
+            bodies = self._routes.reading > 0 and waited < http.stop_body_s
+            answers = self._service.in_flight > 0 and waited < http.stop_send_s
+            if not bodies and not answers:
+                return
+            await asyncio.sleep(0.01)
+
+    def status(self) -> dict[str, str]:
+        """The rows of the status page."""
+        metrics = self.metrics
+        return {
+            "can store": self.writer.unavailable or "yes",
+            "sites": ", ".join(site.name for site in self.sites.all),
+            "events in the log (highest seq)": f"{self._log.last_seq:,}",
+            "stored since start": f"{metrics.stored_events:,}",
+            "duplicates since start": f"{metrics.duplicate_events:,}",
+            "rejected since start": f"{metrics.rejected_events:,}",
+            "requests refused since start": f"{metrics.refused_requests:,}",
+            "waiting for the disk": f"{self.writer.buffered_events:,}",
+            "one sync of this disk": f"{self.sync_s * 1000:.1f} ms",
+            "running for": f"{time.time() - metrics.started_at:,.0f} s",
+            "memory": f"{resident_bytes() / 1e6:,.0f} MB",
+        }
+
+    def _gauges(self) -> dict[str, tuple[str, Callable[[], float]]]:
+        return {
+            "buffered_events": ("Events waiting for the disk.", lambda: self.writer.buffered_events),
+            "buffered_bytes": ("Size of their requests.", lambda: self.writer.buffered_bytes),
+            "open_connections": ("Connections of the public listener.",
+                                 lambda: self._server.open_connections),
+            "log_last_seq": ("The newest event's number.", lambda: self._log.last_seq),
+            "store_available": ("1 when the last commit succeeded.",
+                                lambda: float(self.writer.unavailable is None)),
+            "wal_bytes": ("Size of the write-ahead log.", self._wal_bytes),
+        }
+
+    def _wal_bytes(self) -> float:
+        try:
+            return (self.data / f"{DATABASE}-wal").stat().st_size
+        except OSError:
+            return 0

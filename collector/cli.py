@@ -1,0 +1,177 @@
+"""The commands."""
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+import uvloop
+
+from collector import __version__, logs, snippet
+from collector.admin.auth import token_file
+from collector.app import DATABASE, App
+from collector.config import Config, load, split_listen
+from collector.errors import CollectorError
+from collector.ingest.sites import DEFAULT_SITE, Sites
+from collector.store import database as db
+
+log = logging.getLogger(__name__)
+
+_config_option = click.option(
+    "--config", "file", type=click.Path(path_type=Path), envvar="COLLECTOR_CONFIG",
+    help="Settings file (TOML); docs/CONFIG.md lists the settings.",
+)
+_data_option = click.option(
+    "--data", type=click.Path(), help="Folder that holds collector.db [default: data]."
+)
+
+
+def _say_error(error: Exception) -> NoReturn:
+    click.echo(f"Error: {error}", err=True)
+    raise SystemExit(2)
+
+
+def _load(file: Path | None, **flags: Any) -> Config:
+    try:
+        return load(file, flags={name.replace("__", "."): value for name, value in flags.items()})
+    except CollectorError as error:
+        _say_error(error)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="collector %(version)s")
+def main() -> None:
+    """An event collector in one process and one SQLite file: a 2xx means on disk."""
+
+
+@main.command()
+@_config_option
+@_data_option
+@click.option("--listen", metavar="HOST:PORT", help="Public listener [default: 127.0.0.1:8080].")
+@click.option("--admin", metavar="HOST:PORT", help="Admin listener [default: 127.0.0.1:8081].")
+def serve(file: Path | None, data: str | None, listen: str | None, admin: str | None) -> None:
+    """Run the collector. With no settings at all it makes what it needs."""
+    config = _load(file, data=data, http__listen=listen, admin__listen=admin)
+    logs.set_up(config.log.level, config.log.format)
+    try:
+        uvloop.run(_serve(config))
+    except CollectorError as error:
+        _say_error(error)
+
+
+async def _serve(config: Config) -> None:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        if stopping.is_set():
+            os._exit(1)  # asked twice: nothing that was acknowledged is in memory only
+        stopping.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    app = App(config)
+    await app.start()
+    # What start-up made lives as long as the process: the collector need not look at it again.
+    gc.collect()
+    gc.freeze()
+    _greet(app)
+    await stopping.wait()
+    log.info("stopping: finishing requests in hand")
+    await app.stop()
+    log.info("stopped: %d events stored since start", app.metrics.stored_events)
+
+
+def _greet(app: App) -> None:
+    """What a first-time user needs to go on, on standard output."""
+    config = app.config
+    lines = ["Paste this into the <head> of every page:", ""]
+    for site in app.sites.all:
+        lines += [f"  <!-- {site.name} -->"] if len(app.sites.all) > 1 else []
+        lines += [f"  {_snippet(config, 'pixel', site.keys[0])}", ""]
+    lines.append(f"Listening for events on http://{_shown(config.http.listen, app.public_port)}")
+    admin = f"http://{_shown(config.admin.listen, app.admin_port)}/"
+    if config.admin.token:
+        lines.append(f"Status and metrics on {admin} (token: setting admin.token)")
+    elif sys.stdout.isatty():
+        lines.append(f"Status and metrics on {admin}#token={app.token}")
+    else:
+        lines.append(f"Status and metrics on {admin} (token in {token_file(app.data)})")
+    lines.append(
+        f"Events go to {app.data / DATABASE}, synced before each answer; "
+        f"one sync takes {app.sync_s * 1000:.1f} ms here"
+    )
+    click.echo("\n".join(lines))
+
+
+def _shown(listen: str, port: int) -> str:
+    return f"{listen.rpartition(':')[0]}:{port}"
+
+
+@main.command(name="snippet")
+@_config_option
+@_data_option
+@click.option("--global", "name", default="pixel", show_default=True,
+              help="Name of the global in the page.")
+@click.option("--site", help="The site [default: the only one].")
+@click.option("--url", help="Address under which browsers reach the collector "
+                            "[default: http.public_url].")
+def print_snippet(
+    file: Path | None, data: str | None, name: str, site: str | None, url: str | None
+) -> None:
+    """Print the HTML to paste."""
+    config = _load(file, data=data, http__public_url=url)
+    if not name.isidentifier() or not name.isascii():
+        _say_error(CollectorError(f"--global: expected a JavaScript name, got {name!r}"))
+    try:
+        click.echo(_snippet(config, name, _key_of(config, site)))
+    except CollectorError as error:
+        _say_error(error)
+
+
+def _snippet(config: Config, name: str, key: str) -> str:
+    return snippet.render(name, config.public_url + config.http.script_path, key)
+
+
+def _key_of(config: Config, name: str | None) -> str:
+    path = Path(config.data) / DATABASE
+    made = db.read_site_keys(path)
+    missing = [s for s in Sites.without_key(config.site) if s not in made]
+    if missing:
+        made = asyncio.run(_make_keys(path, config, missing))
+    sites = {site.name: site for site in Sites(config.site, made).all}
+    if name is None and len(sites) == 1:
+        name = next(iter(sites))
+    if name not in sites:
+        raise CollectorError(f"--site: expected one of {', '.join(sites)}")
+    return sites[name].keys[0]
+
+
+async def _make_keys(path: Path, config: Config, names: list[str]) -> dict[str, str]:
+    database = await db.open_database(
+        path, config.store.durability, config.store.checkpoint_pages
+    )
+    try:
+        return await database.run(db.site_keys, names)
+    finally:
+        await database.close()
+
+
+@main.command(name="check-config")
+@_config_option
+@_data_option
+def check_config(file: Path | None, data: str | None) -> None:
+    """Validate the settings; names the first bad one with its path."""
+    config = _load(file, data=data)
+    sites = ", ".join(site.name for site in config.site) or f"{DEFAULT_SITE} (made at first start)"
+    click.echo(f"Settings are sound. Sites: {sites}. Data: {config.data}")
+
+
+if __name__ == "__main__":
+    main()

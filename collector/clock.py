@@ -1,0 +1,18 @@
+"""Time and the ids that grow with it."""
+
+import os
+import time
+
+
+def now_ms() -> int:
+    """Milliseconds since 1970-01-01 UTC."""
+    return time.time_ns() // 1_000_000
+
+
+def uuid7(at_ms: int) -> str:
+    """A time-ordered UUID (RFC 9562, version 7) for the millisecond `at_ms`."""
+    rand = int.from_bytes(os.urandom(10), "big")
+    number = (at_ms & 0xFFFF_FFFF_FFFF) << 80 | 0x7 << 76 | (rand >> 68) << 64
+    number |= 0b10 << 62 | rand & 0x3FFF_FFFF_FFFF_FFFF
+    text = f"{number:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

@@ -1,0 +1,392 @@
+"""Settings: each declared once, with its default, unit and help, and read from file,
+environment and flags in that order of rising precedence.
+
+docs/CONFIG.md is printed from these declarations by `python -m collector.config`.
+"""
+
+import difflib
+import ipaddress
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+from collector.errors import ConfigError
+
+ENV_PREFIX = "COLLECTOR__"
+T = TypeVar("T")
+
+Port = Annotated[str, Meta(pattern=r"^(\[[0-9a-fA-F:.]+\]|[^:\s\[\]]+):\d{1,5}$")]
+UrlPath = Annotated[str, Meta(pattern=r"^/[A-Za-z0-9._~/-]+$")]
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
+Count = Annotated[int, Meta(ge=1)]
+Seconds = Annotated[float, Meta(gt=0, le=86400)]
+
+
+class Section(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A table of the settings file."""
+
+
+class Http(Section):
+    """The public listener: what pages and SDKs talk to."""
+
+    listen: Annotated[Port, Meta(description="address and port of the public listener")] = (
+        "127.0.0.1:8080"
+    )
+    public_url: Annotated[
+        str, Meta(pattern=r"^$|^https?://[^\s\"'<>]+$", description=
+            "the address under which browsers reach the listener; goes into the snippet. "
+            "Empty: http:// and the listen address"),
+    ] = ""
+    trusted_proxies: Annotated[
+        tuple[str, ...], Meta(description=
+            "networks whose X-Forwarded-For is believed; the client is the rightmost "
+            "address in it that is not one of these"),
+    ] = ("127.0.0.0/8", "::1")
+    script_path: Annotated[UrlPath, Meta(description="where the script is served")] = "/c.js"
+    gif_path: Annotated[UrlPath, Meta(description="where the GIF is served")] = "/c.gif"
+    beacon_path: Annotated[UrlPath, Meta(description="where the pixel posts to")] = "/c"
+    max_connections: Annotated[
+        Count, Meta(description="connections open at once; a further one is closed at once")
+    ] = 10_000
+    backlog: Annotated[Count, Meta(description="connections waiting to be accepted")] = 1024
+    keepalive_s: Annotated[
+        Seconds, Meta(description="an idle connection is closed after this; also the deadline "
+                                  "for a request's headers", extra_json_schema={"unit": "s"})
+    ] = 20.0
+    body_timeout_s: Annotated[
+        Seconds, Meta(description="deadline for a request's body, else 408",
+                      extra_json_schema={"unit": "s"})
+    ] = 10.0
+    max_header_bytes: Annotated[
+        Count, Meta(description="one header's size", extra_json_schema={"unit": "bytes"})
+    ] = 16_384
+    max_headers: Annotated[Count, Meta(description="headers in a request")] = 64
+    hot_lane: Annotated[
+        bool, Meta(description="answer common requests inside the protocol class; off: every "
+                               "request takes the normal path, with the same answers")
+    ] = True
+    stop_body_s: Annotated[
+        Seconds, Meta(description="at a stop, bodies still incomplete after this are abandoned",
+                      extra_json_schema={"unit": "s"})
+    ] = 2.0
+    stop_send_s: Annotated[
+        Seconds, Meta(description="at a stop, answers still unsent after this are abandoned",
+                      extra_json_schema={"unit": "s"})
+    ] = 4.0
+
+
+class Admin(Section):
+    """The admin listener: status and metrics, behind a token."""
+
+    listen: Annotated[Port, Meta(description="address and port of the admin listener")] = (
+        "127.0.0.1:8081"
+    )
+    token: Annotated[
+        str, Meta(pattern=r"^$|^[\x21-\x7e]{16,}$", description=
+            "at least 16 characters without spaces. Empty: made at the first start and kept "
+            "in admin-token in the data folder")
+    ] = ""
+
+
+class Store(Section):
+    """The database, the buffer before it and the deduplication window."""
+
+    durability: Annotated[
+        Literal["full", "normal"],
+        Meta(description="full: a 2xx survives a power cut. normal: it survives a kill, "
+                         "a power cut may take the last moments"),
+    ] = "full"
+    dedupe_ids: Annotated[
+        int, Meta(ge=1000, le=100_000_000, description=
+            "the deduplication window, in events; 4,000,000 take at most 64 MB of memory")
+    ] = 4_000_000
+    buffer_events: Annotated[
+        Count, Meta(description="events waiting for the disk; beyond, 503 with Retry-After")
+    ] = 20_000
+    buffer_bytes: Annotated[
+        Count, Meta(description="size of the requests waiting for the disk; beyond, 503",
+                    extra_json_schema={"unit": "bytes"})
+    ] = 33_554_432
+    batch_events: Annotated[Count, Meta(description="events in one transaction")] = 4096
+    checkpoint_pages: Annotated[
+        Count, Meta(description="pages in the write-ahead log at which it is folded back",
+                    extra_json_schema={"unit": "pages of 4 KiB"})
+    ] = 4000
+    rejected_per_site: Annotated[
+        Count, Meta(description="refused events kept per site; the oldest go, counted")
+    ] = 10_000
+
+
+class Limits(Section):
+    """What a request may hold. Sizes are counted after inflating."""
+
+    event_bytes: Annotated[
+        Count, Meta(description="size of an event", extra_json_schema={"unit": "bytes"})
+    ] = 32_768
+    batch_bytes: Annotated[
+        Count, Meta(description="size of a body", extra_json_schema={"unit": "bytes"})
+    ] = 512_000
+    batch_events: Annotated[Count, Meta(description="events in a batch")] = 2500
+    message_id_chars: Annotated[
+        Count, Meta(description="length of a message id", extra_json_schema={"unit": "characters"})
+    ] = 100
+    depth: Annotated[
+        int, Meta(ge=4, le=500, description="nesting of an event's objects and arrays")
+    ] = 64
+    clock_skew_s: Annotated[
+        float, Meta(ge=0, description="a client's clock is corrected when it is off by more",
+                    extra_json_schema={"unit": "s"})
+    ] = 60.0
+
+
+class Privacy(Section):
+    """What is kept of a visitor."""
+
+    ip: Annotated[
+        Literal["truncated", "full", "none"],
+        Meta(description="truncated: /24 of an IPv4, /48 of an IPv6 address"),
+    ] = "truncated"
+    gpc: Annotated[
+        Literal["respect", "off", "ignore"],
+        Meta(description="Global Privacy Control. respect: kept, marked, never delivered to "
+                         "advertising; off: such events are not kept; ignore: not looked at"),
+    ] = "respect"
+
+
+class Log(Section):
+    """What the process says."""
+
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"], Meta(description="the least that is said")
+    ] = "info"
+    format: Annotated[
+        Literal["human", "json"], Meta(description="one line, or one JSON object, a message")
+    ] = "human"
+
+
+class SiteConfig(Section):
+    """A site whose events are taken."""
+
+    name: Annotated[Name, Meta(description="the site, as stored with every event")]
+    key: Annotated[
+        str | tuple[str, ...],
+        Meta(description="write key; several at once for rotation. "
+                         "Empty: made and kept in the database"),
+    ] = ""
+    origins: Annotated[
+        tuple[str, ...], Meta(description="origins that may send; none: any")
+    ] = ()
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return tuple(k for k in ([self.key] if isinstance(self.key, str) else self.key) if k)
+
+
+class Config(Section):
+    """Everything that can be set."""
+
+    data: Annotated[
+        str, Meta(min_length=1, description="the folder that holds collector.db")
+    ] = "data"
+    http: Http = field(default_factory=Http)
+    admin: Admin = field(default_factory=Admin)
+    store: Store = field(default_factory=Store)
+    limits: Limits = field(default_factory=Limits)
+    privacy: Privacy = field(default_factory=Privacy)
+    log: Log = field(default_factory=Log)
+    site: tuple[SiteConfig, ...] = ()
+
+    @property
+    def public_url(self) -> str:
+        return (self.http.public_url or f"http://{self.http.listen}").rstrip("/")
+
+
+def load(
+    file: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    flags: Mapping[str, Any] | None = None,
+) -> Config:
+    """The settings in force; raises ConfigError naming the first bad one with its path."""
+    tree = _read(file) if file else {}
+    _convert(tree, source=str(file), strict=True)
+    for name, value in (os.environ if environ is None else environ).items():
+        if name.startswith(ENV_PREFIX):
+            _overlay(tree, name, value)
+    for dotted, value in (flags or {}).items():
+        if value is not None:
+            _put(tree, dotted.split("."), value)
+    config = _convert(_lists(tree), source="environment", strict=False)
+    _check(config)
+    return config
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{file}: is not UTF-8 text") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{file}: is not TOML: {error}") from None
+
+
+def _overlay(tree: dict[str, Any], name: str, value: str) -> None:
+    path = [part.lower() for part in name.removeprefix(ENV_PREFIX).split("__")]
+    if path[-1].endswith("_file"):
+        path[-1] = path[-1].removesuffix("_file")
+        try:
+            value = Path(value).read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{name}: {value} cannot be read: {error}") from None
+    _put(tree, path, value)
+
+
+def _put(tree: dict[str, Any], path: list[str], value: Any) -> None:
+    """Set one value; a numbered step addresses a list, kept as a dict until `_lists`."""
+    for step in path[:-1]:
+        child = tree.get(step)
+        if isinstance(child, list | tuple):
+            child = {str(i): item for i, item in enumerate(child)}
+        tree[step] = child if isinstance(child, dict) else {}
+        tree = tree[step]
+    tree[path[-1]] = value
+
+
+def _lists(node: Any) -> Any:
+    if not isinstance(node, dict):
+        return node
+    if node and all(k.isdigit() for k in node):
+        return [_lists(node[k]) for k in sorted(node, key=int)]
+    return {k: _lists(v) for k, v in node.items()}
+
+
+def _convert(tree: Any, source: str, strict: bool) -> Config:
+    try:
+        return msgspec.convert(tree, Config, strict=strict)
+    except msgspec.ValidationError as error:
+        raise ConfigError(_explain(str(error), source)) from None
+
+
+def _explain(text: str, source: str) -> str:
+    """`Expected `int`, got `str` - at `$.http.listen`` as `http.listen: expected int, …`."""
+    text, _, at = text.partition(" - at `$")
+    path = at.rstrip("`").lstrip(".")
+    if "unknown field" in text:
+        name = text.split("`")[1]
+        path = f"{path}.{name}" if path else name
+        close = difflib.get_close_matches(path, [p for p, _, _ in declared()], n=1, cutoff=0.6)
+        text = "there is no such setting" + (f"; did you mean {close[0]}?" if close else "")
+    if "matching regex" in text:
+        text = _EXPECTED.get(path.split(".")[-1], text)
+    return f"{path or source}: {text[:1].lower()}{text[1:].replace('`', '')}"
+
+
+_EXPECTED = {
+    "listen": "expected HOST:PORT, as 127.0.0.1:8080",
+    "public_url": "expected an address with http:// or https://",
+    "name": "expected letters, digits, dot, dash or underscore, 63 at most",
+    "token": "expected at least 16 characters without spaces",
+    "script_path": "expected a path that starts with /",
+    "gif_path": "expected a path that starts with /",
+    "beacon_path": "expected a path that starts with /",
+}
+
+
+def _check(config: Config) -> None:
+    """What types alone cannot say."""
+    for i, text in enumerate(config.http.trusted_proxies):
+        try:
+            ipaddress.ip_network(text, strict=False)
+        except ValueError:
+            raise ConfigError(
+                f"http.trusted_proxies[{i}]: expected a network as 10.0.0.0/8, got {text!r}"
+            ) from None
+    for path, listen in (("http", config.http.listen), ("admin", config.admin.listen)):
+        if int(listen.rpartition(":")[2]) > 65535:
+            raise ConfigError(f"{path}.listen: expected a port up to 65535")
+    names: dict[str, str] = {}
+    for i, site in enumerate(config.site):
+        _unique(names, site.name, f"site[{i}].name")
+        for key in site.keys:
+            if not 8 <= len(key) <= 200 or not key.isascii() or not key.isprintable():
+                raise ConfigError(f"site[{i}].key: expected 8 to 200 printable ASCII characters")
+            _unique(names, key, f"site[{i}].key")
+        for j, origin in enumerate(site.origins):
+            if not origin.startswith(("http://", "https://")) or origin.count("/") != 2:
+                raise ConfigError(
+                    f"site[{i}].origins[{j}]: expected an origin as https://shop.example, "
+                    f"got {origin!r}"
+                )
+
+
+def _unique(seen: dict[str, str], value: str, path: str) -> None:
+    if value in seen:
+        raise ConfigError(f"{path}: the same as {seen[value]}")
+    seen[value] = path
+
+
+def split_listen(listen: str) -> tuple[str, int]:
+    """HOST:PORT as a pair, an IPv6 host without its brackets."""
+    host, _, port = listen.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def declared(
+    struct: type[Struct] = Config, prefix: str = ""
+) -> Iterator[tuple[str, msgspec.structs.FieldInfo, Meta]]:
+    """Every setting: its dotted path, its field, and what is said of it."""
+    for info in msgspec.structs.fields(struct):
+        path = f"{prefix}{info.name}"
+        inner = get_args(info.type)[0] if get_origin(info.type) is tuple else info.type
+        if isinstance(inner, type) and issubclass(inner, Section):
+            dot = f"{path}[]." if inner is not info.type else f"{path}."
+            yield from declared(inner, dot)
+            continue
+        meta = next(m for m in reversed(get_args(info.type)) if isinstance(m, Meta))
+        yield path, info, meta
+
+
+def reference() -> str:
+    """docs/CONFIG.md."""
+    lines = [
+        "# Settings",
+        "",
+        "Printed by `python -m collector.config`; a test compares. Precedence: flag, environment,",
+        "file (`--config FILE`, TOML), default. The environment variable of `http.listen` is",
+        "`COLLECTOR__HTTP__LISTEN`, of a list's item `COLLECTOR__SITE__0__NAME`; with `_FILE`",
+        "behind it the value is read from that file.",
+    ]
+    section = None
+    for path, info, meta in declared():
+        head = path.rpartition(".")[0]
+        if head != section:
+            section = head
+            title = f"[[{head[:-2]}]]" if head.endswith("[]") else f"[{head}]" if head else "Top"
+            lines += ["", f"## {title}", "", "| setting | default | unit | what |", "|---|---|---|---|"]
+        unit = (meta.extra_json_schema or {}).get("unit", "")
+        lines.append(f"| `{info.name}` | {_default(info)} | {unit} | {meta.description}{_choices(info)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _default(info: msgspec.structs.FieldInfo) -> str:
+    if info.required:
+        return "required"
+    value = msgspec.json.encode(info.default).decode()
+    return "" if value in ('""', "[]") else f"`{value}`"
+
+
+def _choices(info: msgspec.structs.FieldInfo) -> str:
+    inner = get_args(info.type)[0]
+    if get_origin(inner) is not Literal:
+        return ""
+    return f" (one of {', '.join(get_args(inner))})"
+
+
+if __name__ == "__main__":
+    print(reference(), end="")

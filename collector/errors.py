@@ -1,0 +1,35 @@
+"""The errors that cross floors."""
+
+
+class CollectorError(Exception):
+    """Any error that the operator is meant to read as one line."""
+
+
+class ConfigError(CollectorError):
+    """A setting is wrong; the message names its path and what was expected."""
+
+
+class Overloaded(CollectorError):
+    """The buffer is full: refuse with 503 and Retry-After, nothing was taken."""
+
+
+class StoreUnavailable(CollectorError):
+    """The store cannot write now (disk full, I/O error, read-only): answer 503."""
+
+
+class BadRow(CollectorError):
+    """At least one row of the batch cannot be stored; the others can."""
+
+
+class Refused(CollectorError):
+    """A request or an event that is not taken.
+
+    `status` is the HTTP status, `code` the word clients switch on, `message` says what
+    was expected and where.
+    """
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message

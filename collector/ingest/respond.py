@@ -1,0 +1,86 @@
+"""Answers as HTTP: bytes for the hot lane, a response object for the normal routes, with the
+same status, headers and body."""
+
+import time
+from collections.abc import Mapping
+from email.utils import formatdate
+from functools import lru_cache
+from http import HTTPStatus
+from typing import Any
+
+from aiohttp import web
+
+from collector.errors import Refused
+from collector.wire import segment
+from collector.wire.message import Answer
+
+SERVER = "collector"
+
+
+def failed(status: int, code: str, message: str) -> Answer:
+    return segment.error(Refused(status, code, message))
+
+
+def response(answer: Answer, origin: str | None, close: bool = False) -> web.Response:
+    reply = web.Response(status=answer.status, body=answer.body)
+    reply.headers["Server"] = SERVER
+    if answer.content_type:
+        reply.headers["Content-Type"] = answer.content_type
+    for name, value in (*answer.headers, *cors(origin)):
+        reply.headers[name] = value
+    if close:
+        reply.force_close()
+    return reply
+
+
+def raw(answer: Answer, origin: str | None) -> bytes:
+    """The whole response, for an HTTP/1.1 connection that stays open."""
+    head = _head(
+        answer.status, answer.content_type, len(answer.body), answer.headers, origin,
+        int(time.time()),
+    )
+    return head + answer.body
+
+
+@lru_cache(maxsize=256)
+def _head(
+    status: int, content_type: str, length: int, headers: tuple[tuple[str, str], ...],
+    origin: str | None, second: int,
+) -> bytes:
+    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"]
+    fields = (
+        ("Content-Type", content_type), ("Content-Length", str(length)),
+        ("Date", formatdate(second, usegmt=True)), ("Server", SERVER), *headers, *cors(origin),
+    )
+    lines += [f"{name}: {value}" for name, value in fields]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+
+def cors(origin: str | None) -> tuple[tuple[str, str], ...]:
+    """CORS headers for a request's Origin. Errors carry them too, or browsers report a network
+    failure and retry. Whose events are taken is decided by key and origin list, not here."""
+    if origin is None or not origin.isascii():
+        return ()
+    if origin == "*":
+        return (("Access-Control-Allow-Origin", "*"),)
+    return (
+        ("Access-Control-Allow-Origin", origin),
+        ("Access-Control-Allow-Credentials", "true"),
+        ("Vary", "Origin"),
+    )
+
+
+def preflight(headers: Mapping[str, str]) -> Answer:
+    """The answer to OPTIONS: what the browser asks for is allowed."""
+    asked = headers.get("Access-Control-Request-Headers", "")
+    allowed = asked if asked and asked.isascii() else "content-type"
+    return Answer(204, "", b"", (
+        ("Access-Control-Allow-Methods", "GET, POST, OPTIONS"),
+        ("Access-Control-Allow-Headers", allowed),
+        ("Access-Control-Max-Age", "86400"),
+    ))
+
+
+def peer_address(peername: Any) -> str:
+    """The address of a socket's peer; a Unix socket's is the local host."""
+    return peername[0] if isinstance(peername, tuple) else "127.0.0.1"

@@ -1,0 +1,147 @@
+"""The normal way through the public listener: any request the hot lane did not take."""
+
+import asyncio
+import gzip
+import hashlib
+from collections.abc import Awaitable, Callable
+from importlib import resources
+
+import brotli
+from aiohttp import web
+from aiohttp.http_exceptions import ContentEncodingError
+from aiohttp.web_protocol import RequestPayloadError
+
+from collector.config import Config
+from collector.errors import Refused
+from collector.ingest import respond
+from collector.ingest.service import Service
+from collector.wire.message import Answer, Request
+from collector.wire.table import Route
+
+_ENCODINGS = {"gzip", "deflate", "br", "zstd"}
+_SCRIPT_CACHE = "public, max-age=3600, stale-while-revalidate=86400"
+
+
+class Routes:
+    """Answers one request; made once, called by aiohttp's low-level server."""
+
+    def __init__(
+        self, config: Config, service: Service, ready: Callable[[], Awaitable[str | None]]
+    ) -> None:
+        self._service = service
+        self._ready = ready
+        self._body_timeout_s = config.http.body_timeout_s
+        self._script = _Script()
+        self._paths = {config.http.script_path, "/pixel.js"}
+        self.reading = 0  # bodies still coming in
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        route = self._service.routes.get(request.rel_url.raw_path)
+        origin = request.headers.get("Origin")
+        if request.method == "OPTIONS":
+            return respond.response(respond.preflight(request.headers), origin)
+        if route is None or route.method != request.method:
+            return await self._other(request, route, origin)
+        try:
+            body = await self._body(request)
+        except Refused as error:
+            answer = self._service.refuse(route, error)
+            return respond.response(answer, origin, close=error.status in (408, 413))
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+
+        def reply(answer: Answer) -> None:
+            if not future.done():
+                future.set_result(answer)
+
+        peer = respond.peer_address(request.transport and request.transport.get_extra_info("peername"))
+        self._service.submit(
+            route, Request(request.method, request.rel_url, request.headers, body, peer), reply
+        )
+        return respond.response(await future, origin)
+
+    async def _body(self, request: web.BaseRequest) -> bytes:
+        """The inflated body; raises Refused 400, 408, 413 or 415."""
+        limit = self._service.max_body
+        encoding = request.headers.get("Content-Encoding", "identity").lower()
+        if encoding not in _ENCODINGS and encoding != "identity":
+            raise Refused(415, "unsupported_encoding", f"expected one of {', '.join(sorted(_ENCODINGS))}")
+        if (request.content_length or 0) > limit:
+            raise _too_large(limit)
+        if request.headers.get("Expect", "").lower() == "100-continue":
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            request.writer.output_size = 0
+        self.reading += 1
+        try:
+            async with asyncio.timeout(self._body_timeout_s):
+                return await _read(request, limit)
+        except TimeoutError:
+            raise Refused(408, "timeout", f"body not complete after {self._body_timeout_s:g} s") from None
+        except (ContentEncodingError, RequestPayloadError):
+            raise Refused(400, "bad_encoding", "the body cannot be read or inflated") from None
+        finally:
+            self.reading -= 1
+
+    async def _other(
+        self, request: web.BaseRequest, route: Route | None, origin: str | None
+    ) -> web.StreamResponse:
+        path = request.rel_url.raw_path
+        if request.method in ("GET", "HEAD"):
+            if path in self._paths:
+                return self._script.response(request)
+            if path == "/healthz":
+                return web.Response(text="ok\n", headers={"Server": respond.SERVER})
+            if path == "/readyz":
+                reason = await self._ready()
+                return web.Response(
+                    status=503 if reason else 200, text=f"{reason or 'ready'}\n",
+                    headers={"Server": respond.SERVER},
+                )
+        if route is not None:
+            return respond.response(
+                respond.failed(405, "method_not_allowed", f"use {route.method}"), origin
+            )
+        return respond.response(respond.failed(404, "not_found", "no such path"), origin)
+
+
+async def _read(request: web.BaseRequest, limit: int) -> bytes:
+    body = bytearray()
+    async for chunk in request.content.iter_any():
+        body += chunk
+        if len(body) > limit:
+            raise _too_large(limit)
+    return bytes(body)
+
+
+def _too_large(limit: int) -> Refused:
+    return Refused(413, "too_large", f"the body is over {limit} bytes")
+
+
+class _Script:
+    """The pixel's script, compressed once."""
+
+    def __init__(self) -> None:
+        self._plain = (resources.files("collector") / "static" / "c.js").read_bytes()
+        self._bodies = {
+            "br": brotli.compress(self._plain, quality=11),
+            "gzip": gzip.compress(self._plain, 9, mtime=0),
+        }
+        self._etag = f'"{hashlib.sha256(self._plain).hexdigest()[:16]}"'
+
+    def response(self, request: web.BaseRequest) -> web.Response:
+        headers = {
+            "Server": respond.SERVER,
+            "Content-Type": "text/javascript; charset=utf-8",
+            "Cache-Control": _SCRIPT_CACHE,
+            "ETag": self._etag,
+            "Vary": "Accept-Encoding",
+            "X-Content-Type-Options": "nosniff",
+            "Access-Control-Allow-Origin": "*",
+            "Cross-Origin-Resource-Policy": "cross-origin",
+        }
+        if self._etag in request.headers.get("If-None-Match", ""):
+            return web.Response(status=304, headers=headers)
+        accepted = request.headers.get("Accept-Encoding", "")
+        for encoding, body in self._bodies.items():
+            if encoding in accepted:
+                return web.Response(body=body, headers=headers | {"Content-Encoding": encoding})
+        return web.Response(body=self._plain, headers=headers)

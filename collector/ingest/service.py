@@ -1,0 +1,153 @@
+"""A request in, an answer out once its events are on disk. Knows neither aiohttp nor SQL; the
+hot lane and the normal routes are two skins over it, so they cannot differ in what they say."""
+
+import logging
+from collections.abc import Callable, Mapping
+
+from collector import clock
+from collector.config import Config
+from collector.errors import CollectorError, Overloaded, Refused
+from collector.event import Reject
+from collector.ingest.sites import Sites
+from collector.metrics import Metrics
+from collector.wire import build
+from collector.wire.address import Addresses
+from collector.wire.message import Answer, Call, Request
+from collector.wire.table import Protocol, Route, routes
+from collector.workers.writer import Writer
+
+log = logging.getLogger(__name__)
+
+Reply = Callable[[Answer], None]
+_MESSAGE_CHARS = 500
+_AGENT_CHARS = 1024
+
+
+class Service:
+    """What the public listener does with an ingest request."""
+
+    def __init__(self, config: Config, sites: Sites, writer: Writer, metrics: Metrics) -> None:
+        self.routes: dict[str, Route] = routes(config.http)
+        self.max_body = config.limits.batch_bytes
+        self._limits = config.limits
+        self._gpc = config.privacy.gpc
+        self._sites = sites
+        self._writer = writer
+        self.metrics = metrics
+        self.in_flight = 0  # requests taken whose answer is outstanding
+        self._addresses = Addresses(config.http.trusted_proxies, config.privacy.ip)
+        self._watch = AddressWatch()
+
+    def submit(self, route: Route, request: Request, reply: Reply) -> None:
+        """Answer `request` by calling `reply` once: at once when it is refused, otherwise when
+        its events are committed and synced."""
+        protocol, metrics = route.protocol, self.metrics
+        metrics.received_requests += 1
+        metrics.received_bytes += len(request.body)
+        try:
+            if len(request.body) > self.max_body:
+                raise Refused(413, "too_large", f"the body is over {self.max_body} bytes")
+            if self._writer.full:  # before any work: under overload refusing must be cheap
+                raise Overloaded("the buffer is full")
+            call = protocol.parse(request, route.kind, self._limits)
+            self._take(call, protocol, request, reply)
+        except Overloaded as error:
+            metrics.overloaded_requests += 1
+            reply(protocol.error(Refused(503, "overloaded", f"{error}; try again")))
+        except Refused as error:
+            metrics.refused_requests += 1
+            reply(protocol.error(error))
+
+    def refuse(self, route: Route, error: Refused) -> Answer:
+        """The answer to a request that did not get as far as `submit` (size, encoding)."""
+        self.metrics.received_requests += 1
+        self.metrics.refused_requests += 1
+        return route.protocol.error(error)
+
+    def _take(self, call: Call, protocol: Protocol, request: Request, reply: Reply) -> None:
+        if not call.key and call.refused and not call.items:
+            raise call.refused[0].error  # unreadable, so its owner cannot be known
+        headers = request.headers
+        site = self._sites.authenticate(call.key, headers.get("Origin"))
+        gpc = self._gpc != "ignore" and headers.get("Sec-GPC") == "1"
+        if gpc and self._gpc == "off":
+            self.metrics.declined_events += len(call.items)
+            reply(protocol.answer([], len(call.items)))
+            return
+        arrival = build.Arrival(
+            site.name, clock.now_ms(), self._address(request), _user_agent(headers), gpc,
+            self._limits, self._addresses.masked,
+        )
+        events = build.events(call, arrival)
+        rejects = self._rejects(call, arrival)
+        if not events and not rejects:
+            reply(protocol.answer([], 0))
+            return
+        taken = len(events)
+
+        def done(error: CollectorError | None) -> None:
+            self.in_flight -= 1
+            if error is None:
+                reply(protocol.answer(call.refused, taken))
+            else:
+                self.metrics.unavailable_requests += 1
+                reply(protocol.error(Refused(503, "unavailable", f"cannot store now: {error}")))
+
+        self._writer.submit(events, rejects, len(request.body) + 512, done)
+        self.in_flight += 1
+        self.metrics.accepted_events += taken
+
+    def _rejects(self, call: Call, arrival: build.Arrival) -> list[Reject]:
+        return [
+            Reject(
+                arrival.site, arrival.received_at, refusal.index, refusal.error.status,
+                refusal.error.code, refusal.error.message[:_MESSAGE_CHARS],
+                refusal.body[: self._limits.event_bytes],
+            )
+            for refusal in call.refused
+        ]
+
+    def _address(self, request: Request) -> str | None:
+        forwarded = request.headers.get("X-Forwarded-For", "")
+        client = self._addresses.client(request.peer, forwarded)
+        self._watch.saw(client)
+        return self._addresses.masked(client)
+
+
+def _user_agent(headers: Mapping[str, str]) -> str | None:
+    agent = headers.get("User-Agent")
+    if agent is None or agent.isascii():
+        return agent[:_AGENT_CHARS] if agent else None
+    return agent.encode("utf-8", "surrogateescape").decode("utf-8", "replace")[:_AGENT_CHARS]
+
+
+class AddressWatch:
+    """Warns once an address when nearly all requests come from it: a proxy is missing from
+    http.trusted_proxies, and visitors cannot be told apart."""
+
+    ROUND = 1000
+    SHARE = 0.95
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+        self._seen = 0
+        self._warned: set[str] = set()
+
+    def saw(self, address: str) -> None:
+        self._counts[address] = self._counts.get(address, 0) + 1
+        self._seen += 1
+        if self._seen >= self.ROUND:
+            self._judge()
+            self._counts.clear()
+            self._seen = 0
+
+    def _judge(self) -> None:
+        address, count = max(self._counts.items(), key=lambda pair: pair[1])
+        if count < self.SHARE * self.ROUND or address in self._warned:
+            return
+        self._warned.add(address)
+        log.warning(
+            "%d of the last %d requests come from %s: if that is a proxy, add it to "
+            "http.trusted_proxies and let it send X-Forwarded-For",
+            count, self.ROUND, address,
+        )

@@ -1,0 +1,43 @@
+"""Whose events are taken: write keys and origins."""
+
+import msgspec
+
+from collector.config import SiteConfig
+from collector.errors import Refused
+
+DEFAULT_SITE = "default"
+
+
+class Site(msgspec.Struct, frozen=True):
+    name: str
+    keys: tuple[str, ...]
+    origins: frozenset[str]
+
+    def admits(self, origin: str | None) -> bool:
+        """A request without Origin passes: it is no page's."""
+        return origin is None or not self.origins or origin in self.origins
+
+
+class Sites:
+    """All sites, found by write key."""
+
+    def __init__(self, configured: tuple[SiteConfig, ...], made_keys: dict[str, str]) -> None:
+        entries = configured or (SiteConfig(name=DEFAULT_SITE),)
+        self.all = tuple(
+            Site(s.name, s.keys or (made_keys[s.name],), frozenset(s.origins)) for s in entries
+        )
+        self._by_key = {key: site for site in self.all for key in site.keys}
+
+    @staticmethod
+    def without_key(configured: tuple[SiteConfig, ...]) -> list[str]:
+        """The sites whose key the store makes."""
+        return [s.name for s in configured if not s.keys] if configured else [DEFAULT_SITE]
+
+    def authenticate(self, key: str | None, origin: str | None) -> Site:
+        site = self._by_key.get(key) if key else None
+        if site is None:
+            said = "unknown write key" if key else "no write key"
+            raise Refused(401, "unauthorized", said)
+        if not site.admits(origin):
+            raise Refused(401, "origin_not_allowed", f"this origin may not send for {site.name}")
+        return site

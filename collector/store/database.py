@@ -1,0 +1,279 @@
+"""The database file: opened, migrated, looked at, set aside when damaged.
+
+One connection writes and checkpoints (SQLite before 3.51.3 can corrupt a WAL database that two
+connections write to; one writer is right in any case). Readers are read-only and short.
+"""
+
+import logging
+import os
+import secrets
+import time
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import aiosqlite
+from pysqlite3 import dbapi2 as sqlite
+
+from collector.errors import BadRow, CollectorError, StoreUnavailable
+
+log = logging.getLogger(__name__)
+P = ParamSpec("P")
+T = TypeVar("T")
+
+APPLICATION_ID = 0x65_64_67_65  # "edge"
+_UNAVAILABLE = {
+    3: "not permitted", 5: "busy", 6: "locked", 7: "out of memory", 8: "read-only",
+    10: "disk I/O error", 11: "database damaged", 13: "disk or database full",
+    14: "cannot be opened", 15: "locking protocol", 26: "not a database",
+}
+_DAMAGED = {11, 26}
+
+
+class Database:
+    """The writing connection, on a thread of its own."""
+
+    def __init__(self, connection: aiosqlite.Connection, path: Path) -> None:
+        self._connection = connection
+        self.path = path
+
+    async def run(
+        self, work: Callable[Concatenate[sqlite.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run `work(connection, …)` on the writing thread, in one trip.
+
+        aiosqlite's own methods make a trip a statement, and under load each trip waits for the
+        interpreter lock (up to 5 ms); its `_execute` is how they all get there. Raises
+        StoreUnavailable or BadRow. A cancelled caller does not stop the work.
+        """
+        try:
+            return await self._connection._execute(work, self._connection._conn, *args, **kwargs)
+        except sqlite.Error as error:
+            raise translate(error) from error
+
+    async def close(self) -> None:
+        try:
+            await self.run(_fold_back)
+        except CollectorError as error:
+            log.warning("last checkpoint left undone, nothing is lost: %s", error)
+        await self._connection.close()
+
+
+async def open_database(path: Path, durability: str, checkpoint_pages: int) -> Database:
+    """Open or create the file at `path`, its schema brought up to date.
+
+    A damaged file is set aside (renamed, never deleted) and a new one begun, with the sites'
+    keys taken over as far as they can be read: a collector that does not start loses more.
+    Raises CollectorError for a file of a newer version or of another program.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        return await _open(path, durability, checkpoint_pages)
+    except sqlite.DatabaseError as error:
+        if code_of(error) not in _DAMAGED:
+            raise CollectorError(f"{path}: {translate(error)}") from error
+        rescued = _rescue(path)
+        aside = _set_aside(path)
+        log.error("%s is damaged (%s): set aside as %s, beginning a new one", path, error, aside)
+        database = await _open(path, durability, checkpoint_pages)
+        await database.run(_restore, rescued)
+        if not rescued.get("site_keys"):
+            log.error("the write keys could not be read: pages need the new snippet")
+        return database
+
+
+async def open_reader(path: Path) -> aiosqlite.Connection:
+    """A read-only connection, for short queries."""
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    return await aiosqlite.Connection(
+        lambda: sqlite.connect(uri, uri=True, isolation_level=None), 64
+    )
+
+
+async def _open(path: Path, durability: str, checkpoint_pages: int) -> Database:
+    created = not path.exists()
+    if created:
+        path.touch(mode=0o600)
+    connection = await aiosqlite.Connection(
+        lambda: sqlite.connect(
+            path, isolation_level=None, timeout=5.0, check_same_thread=False
+        ),
+        64,
+    )
+    database = Database(connection, path)
+    try:
+        await connection._execute(
+            _prepare, connection._conn, durability, checkpoint_pages
+        )
+    except BaseException:
+        await connection.close()
+        raise
+    return database
+
+
+def _prepare(connection: sqlite.Connection, durability: str, checkpoint_pages: int) -> None:
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute(f"PRAGMA synchronous = {durability}")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {checkpoint_pages}")
+    connection.execute("PRAGMA journal_size_limit = 67108864")
+    connection.execute("PRAGMA secure_delete = ON")
+    _check_owner(connection)
+    _migrate(connection)
+    _look_over(connection)
+
+
+def _check_owner(connection: sqlite.Connection) -> None:
+    owner = connection.execute("PRAGMA application_id").fetchone()[0]
+    tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+    if tables and owner != APPLICATION_ID:
+        raise CollectorError("the file is a database of another program")
+
+
+def _migrate(connection: sqlite.Connection) -> None:
+    """Bring the schema up to date, forward only, each step in a transaction of its own."""
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    steps = _migrations()
+    if version > len(steps):
+        raise CollectorError(
+            f"the database has schema {version}, this collector knows {len(steps)}: "
+            "run the newer version that wrote it"
+        )
+    for number, script in enumerate(steps[version:], version + 1):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for statement in _statements(script):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {number}")
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+
+
+def _migrations() -> list[str]:
+    folder = resources.files("collector.store") / "migrations"
+    files = sorted(f.name for f in folder.iterdir() if f.name.endswith(".sql"))
+    return [(folder / name).read_text("utf-8") for name in files]
+
+
+def _statements(script: str) -> list[str]:
+    """The script's statements (executescript would commit the open transaction)."""
+    statements, begun = [], ""
+    for line in script.splitlines(keepends=True):
+        begun += line
+        if sqlite.complete_statement(begun):
+            statements.append(begun)
+            begun = ""
+    return statements
+
+
+def _look_over(connection: sqlite.Connection) -> None:
+    """A cheap look for damage: the schema's trees and the log's newest pages. The whole file
+    (`PRAGMA integrity_check`) takes minutes at 10 GB and is for `verify`."""
+    for (table,) in connection.execute(
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+    ).fetchall():
+        connection.execute(f"SELECT * FROM {table} LIMIT 1").fetchall()  # noqa: S608
+    connection.execute(
+        "SELECT sum(length(message_id)) FROM (SELECT * FROM events ORDER BY seq DESC LIMIT 1000)"
+    ).fetchone()
+
+
+def _fold_back(connection: sqlite.Connection) -> None:
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+def _rescue(path: Path) -> dict[str, list[Any]]:
+    """The small tables of a damaged file, as far as they can be read."""
+    rescued: dict[str, list[Any]] = {}
+    try:
+        connection = sqlite.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    except sqlite.Error:
+        return rescued
+    try:
+        for table in ("site_keys", "meta"):
+            try:
+                rescued[table] = connection.execute(f"SELECT * FROM {table}").fetchall()  # noqa: S608
+            except sqlite.Error:
+                continue
+    finally:
+        connection.close()
+    return rescued
+
+
+def _restore(connection: sqlite.Connection, rescued: dict[str, list[Any]]) -> None:
+    for table, rows in rescued.items():
+        connection.executemany(f"INSERT OR IGNORE INTO {table} VALUES (?, ?)", rows)  # noqa: S608
+
+
+def _set_aside(path: Path) -> Path:
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    aside = path.with_name(f"{path.name}.damaged-{stamp}")
+    while aside.exists():
+        aside = aside.with_name(f"{aside.name}x")
+    for suffix in ("-wal", "-shm", ""):
+        part = path.with_name(path.name + suffix)
+        if part.exists():
+            part.rename(aside.with_name(aside.name + suffix))
+    return aside
+
+
+def translate(error: sqlite.Error) -> StoreUnavailable | BadRow:
+    """SQLite's error as one of ours: the store's trouble, or a row's."""
+    code = code_of(error)
+    if code in _UNAVAILABLE:
+        return StoreUnavailable(f"{_UNAVAILABLE[code]} ({error})")
+    return BadRow(str(error))
+
+
+def code_of(error: sqlite.Error) -> int:
+    """SQLite's primary result code."""
+    return int(error.sqlite_errorcode) & 0xFF
+
+
+def site_keys(connection: sqlite.Connection, names: list[str]) -> dict[str, str]:
+    """The write key of each site in `names`, made and kept where there is none."""
+    for name in names:
+        connection.execute(
+            "INSERT OR IGNORE INTO site_keys VALUES (?, ?)", (name, f"wk_{secrets.token_urlsafe(18)}")
+        )
+    return dict(connection.execute("SELECT site, key FROM site_keys").fetchall())
+
+
+def read_site_keys(path: Path) -> dict[str, str]:
+    """The kept write keys, read beside a running collector; empty where there is no database."""
+    if not path.exists():
+        return {}
+    connection = sqlite.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    try:
+        return dict(connection.execute("SELECT site, key FROM site_keys").fetchall())
+    except sqlite.OperationalError:
+        return {}
+    finally:
+        connection.close()
+
+
+def meta(connection: sqlite.Connection, name: str, make: Callable[[], str]) -> str:
+    """A value kept for the life of the database, made when absent."""
+    connection.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (name, make()))
+    row = connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+    return str(row[0])
+
+
+def measure_sync(folder: Path, rounds: int = 8) -> float:
+    """Seconds that the disk takes for one sync: the median of a few, at start."""
+    probe = folder / ".sync-probe"
+    taken = []
+    fd = os.open(probe, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+    try:
+        for _ in range(rounds):
+            os.write(fd, b"\0" * 4096)
+            started = time.perf_counter()
+            os.fdatasync(fd)
+            taken.append(time.perf_counter() - started)
+    finally:
+        os.close(fd)
+        probe.unlink()
+    return sorted(taken)[rounds // 2]

@@ -1,0 +1,59 @@
+"""Client addresses: who is behind a proxy, and how much of the address is kept."""
+
+import ipaddress
+from functools import lru_cache
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class Addresses:
+    """Finds and masks client addresses by the settings. Answers are cached: parsing one
+    address takes 2 to 5 µs, and visitors send many events."""
+
+    def __init__(self, trusted_proxies: tuple[str, ...], keep: str) -> None:
+        self._trusted = tuple(ipaddress.ip_network(t, strict=False) for t in trusted_proxies)
+        self._keep = keep
+        self.client = lru_cache(maxsize=16_384)(self._client)
+        self.masked = lru_cache(maxsize=16_384)(self._masked)
+
+    def _client(self, peer: str, forwarded: str) -> str:
+        """The rightmost address of X-Forwarded-For that is no trusted proxy's; the peer's own
+        when the peer is not trusted or the header says nothing usable."""
+        client = peer
+        for hop in [*reversed(forwarded.split(",")), ""]:
+            address = _parse(client)
+            if address is None or not any(address in network for network in self._trusted):
+                break
+            following = _parse(_bare(hop))
+            if following is None:
+                break
+            client = str(following)
+        return client
+
+    def _masked(self, text: str) -> str | None:
+        """The address as it is stored, None when it is none or none is to be kept."""
+        address = _parse(text)
+        if address is None or self._keep == "none":
+            return None
+        if self._keep == "full":
+            return str(address)
+        prefix = 24 if address.version == 4 else 48
+        return str(ipaddress.ip_network((address, prefix), strict=False).network_address)
+
+
+def _bare(hop: str) -> str:
+    """`[::1]:80` and `1.2.3.4:80` without port and brackets: some proxies add them."""
+    hop = hop.strip()
+    if hop.startswith("["):
+        return hop[1:].partition("]")[0]
+    return hop.partition(":")[0] if hop.count(":") == 1 else hop
+
+
+def _parse(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        address = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        return address.ipv4_mapped
+    return address

@@ -1,0 +1,240 @@
+"""Items to events: the rules of time, page fields, ids and limits that all protocols share."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from collector.clock import uuid7
+from collector.config import Limits
+from collector.errors import Refused
+from collector.event import TYPES, Event
+from collector.wire.message import Call, Id, Item, Refusal, invalid
+
+
+class Arrival(msgspec.Struct, frozen=True, gc=False):
+    """What the server knows of a request: whose it is, when and from where it came.
+
+    `ip` is already masked; `masked` does the same for an address that an event carries."""
+
+    site: str
+    received_at: int
+    ip: str | None
+    user_agent: str | None
+    gpc: bool
+    limits: Limits
+    masked: Callable[[str], str | None]
+
+
+class _Page(msgspec.Struct, gc=False):
+    url: str | None = None
+    path: str | None = None
+    title: str | None = None
+    referrer: str | None = None
+
+
+class _Context(msgspec.Struct, rename="camel", gc=False):
+    page: _Page | None = None
+    user_agent: str | None = None
+    ip: str | None = None
+    consent: msgspec.Raw | None = None
+
+
+_PAGE = msgspec.json.Decoder(_Page)
+_CONTEXT = msgspec.json.Decoder(_Context)
+_NO_PAGE = _Page()
+_NO_CONTEXT = _Context()
+_ENCODE = msgspec.json.Encoder().encode
+
+
+def events(call: Call, arrival: Arrival) -> list[Event]:
+    """The events of a call; the ones that break a rule are moved to `call.refused`."""
+    built: list[Event] = []
+    shift = _clock_shift(call.sent_at, arrival)
+    try:
+        for item in call.items:
+            built.append(_event(item, call, arrival, shift))
+    except Refused:
+        return _one_by_one(call, arrival, shift)
+    return built
+
+
+def _one_by_one(call: Call, arrival: Arrival, shift: int) -> list[Event]:
+    built: list[Event] = []
+    taken = {refusal.index for refusal in call.refused}
+    places = (i for i in range(len(call.items) + len(taken)) if i not in taken)
+    for index, item in zip(places, list(call.items), strict=True):
+        try:
+            built.append(_event(item, call, arrival, shift))
+        except Refused as error:
+            if call.batched:
+                error = invalid(error.message.replace("`$", f"`$.batch[{index}]"), error.status)
+            call.refused.append(Refusal(index, error, _ENCODE(item)))
+    call.refused.sort(key=lambda refusal: refusal.index)
+    return built
+
+
+def _event(item: Item, call: Call, arrival: Arrival, shift: int) -> Event:
+    kind = item.type
+    if kind not in TYPES:
+        raise invalid(f"expected one of {', '.join(sorted(TYPES))} - at `$.type`")
+    message_id = item.message_id or uuid7(arrival.received_at)
+    if len(message_id) > arrival.limits.message_id_chars:
+        raise invalid(
+            f"longer than {arrival.limits.message_id_chars} characters - at `$.messageId`"
+        )
+    name = item.event if kind == "track" else item.name
+    if kind == "track" and not name:
+        raise invalid("expected a name - at `$.event`")
+    properties = _object(item.properties, "properties")
+    context = _object(item.context, "context")
+    ctx = _NO_CONTEXT if context is None else _decoded(_CONTEXT, context, _context_slowly)
+    page = ctx.page or _NO_PAGE
+    if kind == "page" and properties is not None:
+        page = _over(_decoded(_PAGE, properties, _page_slowly), page)
+    ip, consent = arrival.ip, None
+    if ctx.ip is not None and context is not None:
+        ip, context = _own_address(ctx.ip, context, arrival)
+    if ctx.consent is not None or arrival.gpc:
+        consent = _consent(ctx.consent, arrival.gpc)
+    timestamp, sent_at, original = _times(item, call, arrival, shift)
+    return Event(
+        message_id,
+        arrival.site,
+        kind,
+        name or None,
+        _text(item.user_id),
+        _text(item.anonymous_id),
+        _text(item.group_id),
+        _text(item.previous_id),
+        timestamp,
+        arrival.received_at,
+        sent_at,
+        original,
+        page.url,
+        page.path or (_path_of(page.url) if page.url else None),
+        page.title,
+        page.referrer,
+        properties,
+        _object(item.traits, "traits"),
+        context,
+        ip,
+        ctx.user_agent or arrival.user_agent,
+        consent,
+    )
+
+
+def _object(raw: msgspec.Raw, name: str) -> str | None:
+    """JSON text of an object; None when absent, null or empty."""
+    text = str(raw, "utf-8")
+    if not text or text == "null":
+        return None
+    if text[0] != "{":
+        raise invalid(f"expected an object - at `$.{name}`")
+    return text
+
+
+def _text(value: Id) -> str | None:
+    if value is None or type(value) is str:
+        return value or None
+    return str(value)
+
+
+def _times(
+    item: Item, call: Call, arrival: Arrival, shift: int
+) -> tuple[int, int | None, int | None]:
+    """timestamp, sent_at and original_timestamp by the rule in docs/BEHAVIOR.md: a clock that
+    is off by more than the setting is corrected, and no event lies in the future."""
+    received = arrival.received_at
+    sent = call.sent_at
+    if item.sent_at is not None and item.sent_at is not sent:
+        sent = item.sent_at
+        shift = _clock_shift(sent, arrival)
+    sent_ms = None if sent is None else to_ms(sent)
+    if item.timestamp is None:
+        return received, sent_ms, None
+    original = to_ms(item.timestamp)
+    if call.historical:
+        return original, sent_ms, original
+    return min(original + shift, received), sent_ms, original
+
+
+def _clock_shift(sent: datetime | None, arrival: Arrival) -> int:
+    if sent is None:
+        return 0
+    skew = arrival.received_at - to_ms(sent)
+    return skew if abs(skew) > arrival.limits.clock_skew_s * 1000 else 0
+
+
+def to_ms(at: datetime) -> int:
+    """Milliseconds since 1970 UTC; a time without zone is UTC."""
+    if at.tzinfo is None:
+        at = at.replace(tzinfo=UTC)
+    return round(at.timestamp() * 1000)
+
+
+def _over(own: _Page, base: _Page) -> _Page:
+    """A page's own properties, what they leave out taken from its context."""
+    return _Page(
+        own.url or base.url,
+        own.path or (None if own.url else base.path),
+        own.title or base.title,
+        own.referrer if own.referrer is not None else base.referrer,
+    )
+
+
+def _path_of(url: str) -> str | None:
+    """The path of an http address, None of anything else."""
+    _, sep, rest = url.partition("://")
+    if not sep:
+        return None
+    for mark in "?#":
+        rest = rest.partition(mark)[0]
+    return "/" + rest.partition("/")[2]
+
+
+def _decoded(decoder: msgspec.json.Decoder[Any], text: str, slowly: Callable[[Any], Any]) -> Any:
+    try:
+        return decoder.decode(text)
+    except msgspec.ValidationError:
+        return slowly(msgspec.json.decode(text))
+
+
+def _page_slowly(value: dict[str, Any]) -> _Page:
+    """Only the fields that are text: a number as title spoils neither url nor event."""
+    return _Page(**{
+        name: value[name]
+        for name in _Page.__struct_fields__
+        if isinstance(value.get(name), str)
+    })
+
+
+def _context_slowly(value: dict[str, Any]) -> _Context:
+    page, agent, ip = value.get("page"), value.get("userAgent"), value.get("ip")
+    return _Context(
+        page=_page_slowly(page) if isinstance(page, dict) else None,
+        user_agent=agent if isinstance(agent, str) else None,
+        ip=ip if isinstance(ip, str) else "" if ip is not None else None,
+        consent=msgspec.Raw(_ENCODE(value["consent"])) if value.get("consent") else None,
+    )
+
+
+def _own_address(text: str, context: str, arrival: Arrival) -> tuple[str | None, str]:
+    """An address that a server sends for its visitor is treated as the visitor's own: masked
+    by the same setting, in the context too."""
+    ip = arrival.masked(text)
+    value = msgspec.json.decode(context, type=dict[str, msgspec.Raw])
+    if ip is None:
+        del value["ip"]
+    else:
+        value["ip"] = msgspec.Raw(_ENCODE(ip))
+    return ip or arrival.ip, _ENCODE(value).decode()
+
+
+def _consent(given: msgspec.Raw | None, gpc: bool) -> str:
+    text = "null" if given is None else str(given, "utf-8")
+    if not gpc:
+        return text
+    value = msgspec.json.decode(text)
+    return _ENCODE({**(value if isinstance(value, dict) else {}), "gpc": True}).decode()

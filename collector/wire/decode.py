@@ -1,0 +1,226 @@
+"""Bytes to items: the whole body in one go, or event by event once something is wrong."""
+
+import re
+from collections.abc import Iterator
+from datetime import datetime
+
+import msgspec
+
+from collector.config import Limits
+from collector.errors import Refused
+from collector.wire import junk
+from collector.wire.message import ABSENT, Call, Item, Refusal, invalid
+
+ITEM = msgspec.json.Decoder(Item)
+_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_TEXTS = (
+    "type", "message_id", "event", "name", "user_id", "anonymous_id", "group_id", "previous_id",
+)
+_CAMEL = dict(zip(Item.__struct_fields__, Item.__struct_encode_fields__, strict=True))
+
+
+class _Batch(msgspec.Struct, rename="camel", gc=False):
+    batch: list[Item]
+    write_key: str | None = None
+    sent_at: datetime | None = None
+    context: msgspec.Raw = ABSENT
+
+
+class _Envelope(msgspec.Struct, rename="camel", gc=False):
+    """A batch without its events."""
+
+    write_key: str | None = None
+    sent_at: datetime | None = None
+    context: msgspec.Raw = ABSENT
+
+
+class _Key(msgspec.Struct, rename="camel", gc=False):
+    write_key: str | None = None
+
+
+_BATCH = msgspec.json.Decoder(_Batch)
+_ENVELOPE = msgspec.json.Decoder(_Envelope)
+_KEY = msgspec.json.Decoder(_Key)
+_ENCODER = msgspec.json.Encoder()
+
+
+def single(body: bytes, kind: str, limits: Limits) -> Call:
+    """The body of `/v1/track` and its like: one event of type `kind`."""
+    try:
+        if len(body) > limits.event_bytes:
+            raise invalid(f"over {limits.event_bytes} bytes - at `$`", 413, "too_large")
+        item = _item(body, limits, "$")
+    except Refused as error:
+        return Call(_key(body), [], [Refusal(0, error, body)])
+    item.type = kind
+    return Call(item.write_key, [item], [], item.sent_at)
+
+
+def batch(body: bytes, limits: Limits) -> Call:
+    """The body of `/v1/batch`: `{batch: [...], writeKey, sentAt, context}`. Raises Refused
+    when the envelope is unsound; an unsound event is refused alone."""
+    if not junk.suspicious(body):
+        try:
+            whole = _BATCH.decode(body)
+        except _ERRORS:
+            pass  # named event by event below
+        else:
+            _check_count(len(whole.batch), limits)
+            if not _any_beyond(body, whole.batch, limits):
+                _merge_context(whole.batch, whole.context)
+                return Call(whole.write_key, whole.batch, [], whole.sent_at, batched=True)
+    return _event_by_event(body, limits)
+
+
+def _event_by_event(body: bytes, limits: Limits) -> Call:
+    spans = list(_elements(body))
+    _check_count(len(spans), limits)
+    rest = body if not spans else body[: spans[0][0]] + body[spans[-1][1] :]
+    try:
+        junk.check(rest, "$")
+        envelope = _ENVELOPE.decode(rest)
+    except _ERRORS as error:
+        raise invalid(_said(error, "$"), code="invalid_json") from None
+    call = Call(envelope.write_key, [], [], envelope.sent_at, batched=True)
+    for index, (start, end) in enumerate(spans):
+        raw, at = body[start:end], f"$.batch[{index}]"
+        try:
+            if len(raw) > limits.event_bytes:
+                raise invalid(f"over {limits.event_bytes} bytes - at `{at}`", 413, "too_large")
+            call.items.append(_item(raw, limits, at))
+        except Refused as error:
+            call.refused.append(Refusal(index, error, raw))
+    _merge_context(call.items, envelope.context)
+    return call
+
+
+def _item(raw: bytes, limits: Limits, at: str) -> Item:
+    if junk.deeper_than(raw, limits.depth):
+        raise invalid(f"nested deeper than {limits.depth} - at `{at}`")
+    try:
+        item = ITEM.decode(raw)
+    except msgspec.ValidationError as error:
+        raise invalid(_said(error, at)) from None
+    except _ERRORS as error:
+        raise invalid(_said(error, at), code="invalid_json") from None
+    if junk.suspicious(raw):
+        _check_item(item, at)
+    return item
+
+
+def _check_item(item: Item, at: str) -> None:
+    for name in _TEXTS:
+        value = getattr(item, name)
+        if isinstance(value, str):
+            junk.check_text(value, f"{at}.{_CAMEL[name]}")
+    for name in ("properties", "traits", "context"):
+        raw = bytes(getattr(item, name))
+        if raw:
+            junk.check(raw, f"{at}.{name}")
+
+
+def _any_beyond(body: bytes, items: list[Item], limits: Limits) -> bool:
+    """True when an event may be too large or too deep, as far as the whole body allows it."""
+    if len(body) > limits.event_bytes and any(
+        len(_ENCODER.encode(item)) > limits.event_bytes for item in items
+    ):
+        return True
+    if body.count(b"{") + body.count(b"[") <= limits.depth:
+        return False
+    return any(
+        junk.deeper_than(bytes(raw), limits.depth - 1)
+        for item in items
+        for raw in (item.properties, item.traits, item.context)
+    )
+
+
+def _check_count(count: int, limits: Limits) -> None:
+    if count > limits.batch_events:
+        raise invalid(
+            f"over {limits.batch_events} events - at `$.batch`", 413, "too_large"
+        )
+
+
+def _merge_context(items: list[Item], context: msgspec.Raw) -> None:
+    """A batch's context is each item's, the item's own keys winning (as in Segment's API)."""
+    if bytes(context) in (b"", b"null"):
+        return
+    try:
+        base = msgspec.json.decode(context, type=dict[str, msgspec.Raw])
+        for item in items:
+            own = {}
+            if bytes(item.context) not in (b"", b"null"):
+                own = msgspec.json.decode(item.context, type=dict[str, msgspec.Raw])
+            item.context = msgspec.Raw(msgspec.json.encode(base | own))
+    except _ERRORS as error:
+        raise invalid(_said(error, "$.context")) from None
+
+
+def _key(body: bytes) -> str | None:
+    """The write key of a body whose event is unsound, so that the refusal has an owner."""
+    try:
+        return _KEY.decode(body).write_key
+    except _ERRORS:
+        return None
+
+
+def _said(error: Exception, at: str) -> str:
+    """msgspec's words with the place in our batch: ``… - at `$.batch[3].userId` ``."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"not UTF-8 - at `{at}`"
+    if isinstance(error, RecursionError):
+        return f"nested too deep - at `{at}`"
+    text, _, place = str(error).partition(" - at `$")
+    return f"{text} - at `{at}{place.rstrip('`')}`"
+
+
+_TOKENS = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{},]', re.DOTALL)
+_AFTER_KEY = re.compile(rb"\s*:\s*\[")
+
+
+def _elements(body: bytes) -> Iterator[tuple[int, int]]:
+    """Start and end of each element of the top-level `batch` array, by brackets and strings
+    alone: it works where decoding cannot (too deep, NaN), and needs no recursion."""
+    start = _array_start(body)
+    level, begin = 0, start
+    for token in _TOKENS.finditer(body, start):
+        char = token[0]
+        if char in (b"[", b"{"):
+            level += 1
+        elif char == b"," and level == 0:
+            yield _trimmed(body, begin, token.start())
+            begin = token.end()
+        elif char in (b"]", b"}"):
+            level -= 1
+            if level < 0:
+                if char != b"]":
+                    break
+                if body[begin : token.start()].strip() or begin != start:
+                    yield _trimmed(body, begin, token.start())
+                return
+    raise invalid("JSON is malformed: batch is not closed - at `$.batch`", code="invalid_json")
+
+
+def _array_start(body: bytes) -> int:
+    level = 0
+    for token in _TOKENS.finditer(body):
+        char = token[0]
+        if char in (b"[", b"{"):
+            level += 1
+        elif char in (b"]", b"}"):
+            level -= 1
+        elif level == 1 and char == b'"batch"' and body.lstrip()[:1] == b"{":
+            opened = _AFTER_KEY.match(body, token.end())
+            if opened:
+                return opened.end()
+    try:
+        _BATCH.decode(body)
+    except _ERRORS as error:
+        kind = "invalid_event" if isinstance(error, msgspec.ValidationError) else "invalid_json"
+        raise invalid(_said(error, "$"), code=kind) from None
+    raise invalid("expected an array - at `$.batch`")
+
+
+def _trimmed(body: bytes, start: int, end: int) -> tuple[int, int]:
+    raw = body[start:end]
+    return start + len(raw) - len(raw.lstrip()), end - (len(raw) - len(raw.rstrip()))

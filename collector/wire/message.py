@@ -1,0 +1,78 @@
+"""What goes into a protocol and what comes out of it: plain values, no server, no database."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+import yarl
+
+from collector.errors import Refused
+
+# Segment's ids are strings; clients in typed languages send numbers, as its own API takes them.
+Id = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | str | None
+ABSENT = msgspec.Raw(b"")
+
+
+class Request(msgspec.Struct, frozen=True, gc=False):
+    """A request whose body is complete and inflated. Header names compare without case."""
+
+    method: str
+    url: yarl.URL
+    headers: Mapping[str, str]
+    body: bytes
+    peer: str
+
+
+class Item(msgspec.Struct, rename="camel", omit_defaults=True, gc=False):
+    """One call as the clients send it (Segment's common fields). Raw fields hold JSON that
+    wire/decode.py has looked through, ABSENT when not given."""
+
+    type: str | None = None
+    message_id: str | None = None
+    event: str | None = None
+    name: str | None = None
+    user_id: Id = None
+    anonymous_id: Id = None
+    group_id: Id = None
+    previous_id: Id = None
+    timestamp: datetime | None = None
+    sent_at: datetime | None = None
+    properties: msgspec.Raw = ABSENT
+    traits: msgspec.Raw = ABSENT
+    context: msgspec.Raw = ABSENT
+    write_key: str | None = None
+
+
+class Refusal(msgspec.Struct, frozen=True, gc=False):
+    """One event that was not taken: its place in the batch, why, and its bytes."""
+
+    index: int
+    error: Refused
+    body: bytes
+
+
+class Call(msgspec.Struct, gc=False):
+    """A request understood: whose key, which events, which of them were refused.
+
+    `batched`: places are named `$.batch[i]`. `historical`: times are kept as given (import)."""
+
+    key: str | None
+    items: list[Item]
+    refused: list[Refusal]
+    sent_at: datetime | None = None
+    batched: bool = False
+    historical: bool = False
+
+
+class Answer(msgspec.Struct, frozen=True, gc=False):
+    """What goes back. `headers` are those beside content type, length and CORS."""
+
+    status: int
+    content_type: str
+    body: bytes
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+def invalid(message: str, status: int = 400, code: str = "invalid_event") -> Refused:
+    return Refused(status, code, message)

@@ -1,0 +1,95 @@
+"""Segment's HTTP API: single calls, batches, the pixel; and the pixel's own beacon, which
+speaks the same batch.
+
+Formats: Segment's HTTP tracking API and the sources of analytics.js, analytics-node and
+analytics-python.
+"""
+
+import base64
+import binascii
+from functools import lru_cache
+
+import msgspec
+
+from collector.config import Limits
+from collector.errors import Refused
+from collector.wire import decode
+from collector.wire.message import Answer, Call, Refusal, Request, invalid
+
+_JSON = "application/json"
+_OK = Answer(200, _JSON, b'{"success":true}')
+
+
+def single(request: Request, kind: str, limits: Limits) -> Call:
+    return _keyed(decode.single(request.body, kind, limits), request)
+
+
+def batch(request: Request, kind: str, limits: Limits) -> Call:
+    try:
+        call = decode.batch(request.body, limits)
+    except Refused as error:
+        # Unsound as a whole: kept under the key that came beside the body, if one did.
+        call = Call(None, [], [Refusal(0, error, request.body)])
+    call.historical = kind == "import"
+    return _keyed(call, request)
+
+
+def pixel(request: Request, kind: str, limits: Limits) -> Call:
+    """`GET /v1/pixel/track?data=<base64 JSON>`."""
+    data = request.url.query.get("data", "")
+    try:
+        body = base64.b64decode(data.replace("-", "+").replace("_", "/") + "=" * (-len(data) % 4))
+    except (binascii.Error, ValueError):
+        return _keyed(
+            Call(None, [], [Refusal(0, invalid("expected base64 - at `data`"), data.encode("utf-8", "replace"))]),
+            request,
+        )
+    return _keyed(decode.single(body, kind, limits), request)
+
+
+def answer(refused: list[Refusal], stored: int) -> Answer:
+    """Exactly `{"success":true}` when all were taken: older SDKs retry on anything else."""
+    if not refused:
+        return _OK
+    if not stored:
+        first = refused[0].error
+        return error(first)
+    return Answer(
+        200,
+        _JSON,
+        msgspec.json.encode({
+            "success": True,
+            "rejected": [
+                {"index": r.index, "code": r.error.code, "message": r.error.message}
+                for r in refused
+            ],
+        }),
+    )
+
+
+def error(refused: Refused) -> Answer:
+    body = {"success": False, "code": refused.code, "message": refused.message}
+    headers = (("Retry-After", "1"),) if refused.status in (429, 503) else ()
+    return Answer(refused.status, _JSON, msgspec.json.encode(body), headers)
+
+
+def _keyed(call: Call, request: Request) -> Call:
+    """The write key: Basic's user name, else the body's, else the query's."""
+    header = request.headers.get("Authorization")
+    basic = _basic_user(header) if header else None
+    if basic:
+        call.key = basic
+    elif not call.key and request.url.raw_query_string:
+        call.key = request.url.query.get("writeKey")
+    return call
+
+
+@lru_cache(maxsize=4096)
+def _basic_user(header: str) -> str | None:
+    scheme, _, token = header.partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        return base64.b64decode(token.strip(), validate=True).decode().partition(":")[0]
+    except ValueError:
+        return None

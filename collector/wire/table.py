@@ -1,0 +1,47 @@
+"""Which path belongs to which protocol. A new protocol is a file beside this one and its rows."""
+
+from collections.abc import Callable
+
+import msgspec
+
+from collector.config import Http, Limits
+from collector.errors import Refused
+from collector.wire import native, segment
+from collector.wire.message import Answer, Call, Refusal, Request
+
+
+class Protocol(msgspec.Struct, frozen=True, gc=False):
+    """How requests are understood and answered: three functions of wire/."""
+
+    parse: Callable[[Request, str, Limits], Call]
+    answer: Callable[[list[Refusal], int], Answer]
+    error: Callable[[Refused], Answer]
+
+
+class Route(msgspec.Struct, frozen=True, gc=False):
+    method: str
+    protocol: Protocol
+    kind: str
+
+
+_SINGLE = Protocol(segment.single, segment.answer, segment.error)
+_BATCH = Protocol(segment.batch, segment.answer, segment.error)
+_PIXEL = Protocol(segment.pixel, native.answer, native.error)
+_GIF = Protocol(native.gif, native.answer, native.error)
+_SHORT = {"identify": "i", "track": "t", "page": "p", "screen": "s", "group": "g", "alias": "a"}
+
+
+def routes(http: Http) -> dict[str, Route]:
+    """Every ingest path of the public listener."""
+    table = {
+        http.beacon_path: Route("POST", _BATCH, "batch"),
+        http.gif_path: Route("GET", _GIF, "page"),
+        "/pixel.gif": Route("GET", _GIF, "page"),
+        "/v1/batch": Route("POST", _BATCH, "batch"),
+        "/v1/b": Route("POST", _BATCH, "batch"),
+        "/v1/import": Route("POST", _BATCH, "import"),
+    }
+    for kind, letter in _SHORT.items():
+        table[f"/v1/{kind}"] = table[f"/v1/{letter}"] = Route("POST", _SINGLE, kind)
+        table[f"/v1/pixel/{kind}"] = Route("GET", _PIXEL, kind)
+    return table
