@@ -130,10 +130,17 @@ class App:
             hot = False
         self._routes = Routes(self.config, self._service, self.ready)
         self._server = IngestServer(
-            self._routes, self._service, hot=hot, max_connections=http.max_connections,
-            keepalive_timeout=http.keepalive_s, max_line_size=8190,
-            max_field_size=http.max_header_bytes, max_headers=http.max_headers,
-            read_bufsize=65536, lingering_time=1.0, access_log=None,
+            self._routes,
+            self._service,
+            hot=hot,
+            max_connections=http.max_connections,
+            keepalive_timeout=http.keepalive_s,
+            max_line_size=8190,
+            max_field_size=http.max_header_bytes,
+            max_headers=http.max_headers,
+            read_bufsize=65536,
+            lingering_time=1.0,
+            access_log=None,
         )
         await self._listen(web.ServerRunner(self._server), http.listen, "http.listen", http.backlog)
 
@@ -151,7 +158,9 @@ class App:
         try:
             await web.TCPSite(runner, host, port, backlog=backlog).start()
         except OSError as error:
-            raise CollectorError(f"{setting}: cannot listen on {listen}: {error.strerror}") from None
+            raise CollectorError(
+                f"{setting}: cannot listen on {listen}: {error.strerror}"
+            ) from None
 
     async def _drain(self) -> None:
         """Wait for bodies still coming in (2 s) and answers still to be given (4 s)."""
@@ -184,13 +193,20 @@ class App:
 
     def _gauges(self) -> dict[str, tuple[str, Callable[[], float]]]:
         return {
-            "buffered_events": ("Events waiting for the disk.", lambda: self.writer.buffered_events),
+            "buffered_events": (
+                "Events waiting for the disk.",
+                lambda: self.writer.buffered_events,
+            ),
             "buffered_bytes": ("Size of their requests.", lambda: self.writer.buffered_bytes),
-            "open_connections": ("Connections of the public listener.",
-                                 lambda: self._server.open_connections),
+            "open_connections": (
+                "Connections of the public listener.",
+                lambda: self._server.open_connections,
+            ),
             "log_last_seq": ("The newest event's number.", lambda: self._log.last_seq),
-            "store_available": ("1 when the last commit succeeded.",
-                                lambda: float(self.writer.unavailable is None)),
+            "store_available": (
+                "1 when the last commit succeeded.",
+                lambda: float(self.writer.unavailable is None),
+            ),
             "wal_bytes": ("Size of the write-ahead log.", self._wal_bytes),
         }
 

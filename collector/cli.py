@@ -6,7 +6,6 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -16,7 +15,7 @@ import uvloop
 from collector import __version__, logs, snippet
 from collector.admin.auth import token_file
 from collector.app import DATABASE, App
-from collector.config import Config, load, split_listen
+from collector.config import Config, load
 from collector.errors import CollectorError
 from collector.ingest.sites import DEFAULT_SITE, Sites
 from collector.store import database as db
@@ -24,7 +23,10 @@ from collector.store import database as db
 log = logging.getLogger(__name__)
 
 _config_option = click.option(
-    "--config", "file", type=click.Path(path_type=Path), envvar="COLLECTOR_CONFIG",
+    "--config",
+    "file",
+    type=click.Path(path_type=Path),
+    envvar="COLLECTOR_CONFIG",
     help="Settings file (TOML); docs/CONFIG.md lists the settings.",
 )
 _data_option = click.option(
@@ -117,11 +119,13 @@ def _shown(listen: str, port: int) -> str:
 @main.command(name="snippet")
 @_config_option
 @_data_option
-@click.option("--global", "name", default="pixel", show_default=True,
-              help="Name of the global in the page.")
+@click.option(
+    "--global", "name", default="pixel", show_default=True, help="Name of the global in the page."
+)
 @click.option("--site", help="The site [default: the only one].")
-@click.option("--url", help="Address under which browsers reach the collector "
-                            "[default: http.public_url].")
+@click.option(
+    "--url", help="Address under which browsers reach the collector [default: http.public_url]."
+)
 def print_snippet(
     file: Path | None, data: str | None, name: str, site: str | None, url: str | None
 ) -> None:
@@ -154,9 +158,7 @@ def _key_of(config: Config, name: str | None) -> str:
 
 
 async def _make_keys(path: Path, config: Config, names: list[str]) -> dict[str, str]:
-    database = await db.open_database(
-        path, config.store.durability, config.store.checkpoint_pages
-    )
+    database = await db.open_database(path, config.store.durability, config.store.checkpoint_pages)
     try:
         return await database.run(db.site_keys, names)
     finally:

@@ -31,21 +31,26 @@ class Section(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A table of the settings file."""
 
 
-class Http(Section):
+class Http(Section, frozen=True):
     """The public listener: what pages and SDKs talk to."""
 
     listen: Annotated[Port, Meta(description="address and port of the public listener")] = (
         "127.0.0.1:8080"
     )
     public_url: Annotated[
-        str, Meta(pattern=r"^$|^https?://[^\s\"'<>]+$", description=
-            "the address under which browsers reach the listener; goes into the snippet. "
-            "Empty: http:// and the listen address"),
+        str,
+        Meta(
+            pattern=r"^$|^https?://[^\s\"'<>]+$",
+            description="the address under which browsers reach the listener; goes into the "
+            "snippet. Empty: http:// and the listen address",
+        ),
     ] = ""
     trusted_proxies: Annotated[
-        tuple[str, ...], Meta(description=
-            "networks whose X-Forwarded-For is believed; the client is the rightmost "
-            "address in it that is not one of these"),
+        tuple[str, ...],
+        Meta(
+            description="networks whose X-Forwarded-For is believed; the client is the rightmost "
+            "address in it that is not one of these"
+        ),
     ] = ("127.0.0.0/8", "::1")
     script_path: Annotated[UrlPath, Meta(description="where the script is served")] = "/c.js"
     gif_path: Annotated[UrlPath, Meta(description="where the GIF is served")] = "/c.gif"
@@ -55,74 +60,104 @@ class Http(Section):
     ] = 10_000
     backlog: Annotated[Count, Meta(description="connections waiting to be accepted")] = 1024
     keepalive_s: Annotated[
-        Seconds, Meta(description="an idle connection is closed after this; also the deadline "
-                                  "for a request's headers", extra_json_schema={"unit": "s"})
+        Seconds,
+        Meta(
+            description="an idle connection is closed after this; also the deadline "
+            "for a request's headers",
+            extra_json_schema={"unit": "s"},
+        ),
     ] = 20.0
     body_timeout_s: Annotated[
-        Seconds, Meta(description="deadline for a request's body, else 408",
-                      extra_json_schema={"unit": "s"})
+        Seconds,
+        Meta(
+            description="deadline for a request's body, else 408", extra_json_schema={"unit": "s"}
+        ),
     ] = 10.0
     max_header_bytes: Annotated[
         Count, Meta(description="one header's size", extra_json_schema={"unit": "bytes"})
     ] = 16_384
     max_headers: Annotated[Count, Meta(description="headers in a request")] = 64
     hot_lane: Annotated[
-        bool, Meta(description="answer common requests inside the protocol class; off: every "
-                               "request takes the normal path, with the same answers")
+        bool,
+        Meta(
+            description="answer common requests inside the protocol class; off: every "
+            "request takes the normal path, with the same answers"
+        ),
     ] = True
     stop_body_s: Annotated[
-        Seconds, Meta(description="at a stop, bodies still incomplete after this are abandoned",
-                      extra_json_schema={"unit": "s"})
+        Seconds,
+        Meta(
+            description="at a stop, bodies still incomplete after this are abandoned",
+            extra_json_schema={"unit": "s"},
+        ),
     ] = 2.0
     stop_send_s: Annotated[
-        Seconds, Meta(description="at a stop, answers still unsent after this are abandoned",
-                      extra_json_schema={"unit": "s"})
+        Seconds,
+        Meta(
+            description="at a stop, answers still unsent after this are abandoned",
+            extra_json_schema={"unit": "s"},
+        ),
     ] = 4.0
 
 
-class Admin(Section):
+class Admin(Section, frozen=True):
     """The admin listener: status and metrics, behind a token."""
 
     listen: Annotated[Port, Meta(description="address and port of the admin listener")] = (
         "127.0.0.1:8081"
     )
     token: Annotated[
-        str, Meta(pattern=r"^$|^[\x21-\x7e]{16,}$", description=
-            "at least 16 characters without spaces. Empty: made at the first start and kept "
-            "in admin-token in the data folder")
+        str,
+        Meta(
+            pattern=r"^$|^[\x21-\x7e]{16,}$",
+            description="at least 16 characters without spaces. Empty: made at the first start and "
+            "kept in admin-token in the data folder",
+        ),
     ] = ""
 
 
-class Store(Section):
+class Store(Section, frozen=True):
     """The database, the buffer before it and the deduplication window."""
 
     durability: Annotated[
         Literal["full", "normal"],
-        Meta(description="full: a 2xx survives a power cut. normal: it survives a kill, "
-                         "a power cut may take the last moments"),
+        Meta(
+            description="full: a 2xx survives a power cut. normal: it survives a kill, "
+            "a power cut may take the last moments"
+        ),
     ] = "full"
     dedupe_ids: Annotated[
-        int, Meta(ge=1000, le=100_000_000, description=
-            "the deduplication window, in events; 4,000,000 take at most 64 MB of memory")
+        int,
+        Meta(
+            ge=1000,
+            le=100_000_000,
+            description="the deduplication window, in events; 4,000,000 take at most 64 MB",
+        ),
     ] = 4_000_000
     buffer_events: Annotated[
         Count, Meta(description="events waiting for the disk; beyond, 503 with Retry-After")
     ] = 20_000
     buffer_bytes: Annotated[
-        Count, Meta(description="size of the requests waiting for the disk; beyond, 503",
-                    extra_json_schema={"unit": "bytes"})
+        Count,
+        Meta(
+            description="size of the requests waiting for the disk; beyond, 503",
+            extra_json_schema={"unit": "bytes"},
+        ),
     ] = 33_554_432
     batch_events: Annotated[Count, Meta(description="events in one transaction")] = 4096
     checkpoint_pages: Annotated[
-        Count, Meta(description="pages in the write-ahead log at which it is folded back",
-                    extra_json_schema={"unit": "pages of 4 KiB"})
+        Count,
+        Meta(
+            description="pages in the write-ahead log at which it is folded back",
+            extra_json_schema={"unit": "pages of 4 KiB"},
+        ),
     ] = 4000
     rejected_per_site: Annotated[
         Count, Meta(description="refused events kept per site; the oldest go, counted")
     ] = 10_000
 
 
-class Limits(Section):
+class Limits(Section, frozen=True):
     """What a request may hold. Sizes are counted after inflating."""
 
     event_bytes: Annotated[
@@ -139,12 +174,16 @@ class Limits(Section):
         int, Meta(ge=4, le=500, description="nesting of an event's objects and arrays")
     ] = 64
     clock_skew_s: Annotated[
-        float, Meta(ge=0, description="a client's clock is corrected when it is off by more",
-                    extra_json_schema={"unit": "s"})
+        float,
+        Meta(
+            ge=0,
+            description="a client's clock is corrected when it is off by more",
+            extra_json_schema={"unit": "s"},
+        ),
     ] = 60.0
 
 
-class Privacy(Section):
+class Privacy(Section, frozen=True):
     """What is kept of a visitor."""
 
     ip: Annotated[
@@ -153,12 +192,14 @@ class Privacy(Section):
     ] = "truncated"
     gpc: Annotated[
         Literal["respect", "off", "ignore"],
-        Meta(description="Global Privacy Control. respect: kept, marked, never delivered to "
-                         "advertising; off: such events are not kept; ignore: not looked at"),
+        Meta(
+            description="Global Privacy Control. respect: kept, marked, never delivered to "
+            "advertising; off: such events are not kept; ignore: not looked at"
+        ),
     ] = "respect"
 
 
-class Log(Section):
+class Log(Section, frozen=True):
     """What the process says."""
 
     level: Annotated[
@@ -169,30 +210,30 @@ class Log(Section):
     ] = "human"
 
 
-class SiteConfig(Section):
+class SiteConfig(Section, frozen=True):
     """A site whose events are taken."""
 
     name: Annotated[Name, Meta(description="the site, as stored with every event")]
     key: Annotated[
         str | tuple[str, ...],
-        Meta(description="write key; several at once for rotation. "
-                         "Empty: made and kept in the database"),
+        Meta(
+            description="write key; several at once for rotation. "
+            "Empty: made and kept in the database"
+        ),
     ] = ""
-    origins: Annotated[
-        tuple[str, ...], Meta(description="origins that may send; none: any")
-    ] = ()
+    origins: Annotated[tuple[str, ...], Meta(description="origins that may send; none: any")] = ()
 
     @property
     def keys(self) -> tuple[str, ...]:
         return tuple(k for k in ([self.key] if isinstance(self.key, str) else self.key) if k)
 
 
-class Config(Section):
+class Config(Section, frozen=True):
     """Everything that can be set."""
 
-    data: Annotated[
-        str, Meta(min_length=1, description="the folder that holds collector.db")
-    ] = "data"
+    data: Annotated[str, Meta(min_length=1, description="the folder that holds collector.db")] = (
+        "data"
+    )
     http: Http = field(default_factory=Http)
     admin: Admin = field(default_factory=Admin)
     store: Store = field(default_factory=Store)
@@ -368,9 +409,17 @@ def reference() -> str:
         if head != section:
             section = head
             title = f"[[{head[:-2]}]]" if head.endswith("[]") else f"[{head}]" if head else "Top"
-            lines += ["", f"## {title}", "", "| setting | default | unit | what |", "|---|---|---|---|"]
+            lines += [
+                "",
+                f"## {title}",
+                "",
+                "| setting | default | unit | what |",
+                "|---|---|---|---|",
+            ]
         unit = (meta.extra_json_schema or {}).get("unit", "")
-        lines.append(f"| `{info.name}` | {_default(info)} | {unit} | {meta.description}{_choices(info)} |")
+        lines.append(
+            f"| `{info.name}` | {_default(info)} | {unit} | {meta.description}{_choices(info)} |"
+        )
     return "\n".join(lines) + "\n"
 
 

@@ -25,7 +25,8 @@ class JsonFormatter(logging.Formatter):
 def set_up(level: str, form: str) -> None:
     output = logging.StreamHandler()
     output.setFormatter(
-        JsonFormatter() if form == "json"
+        JsonFormatter()
+        if form == "json"
         else logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S")
     )
     lines: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()

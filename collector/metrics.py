@@ -54,13 +54,17 @@ class Metrics(msgspec.Struct):
 class Exporter:
     """Prints Metrics, and gauges read at that moment, in Prometheus' text format."""
 
-    def __init__(self, metrics: Metrics, gauges: dict[str, tuple[str, Callable[[], float]]]) -> None:
+    def __init__(
+        self, metrics: Metrics, gauges: dict[str, tuple[str, Callable[[], float]]]
+    ) -> None:
         self._metrics = metrics
         self._gauges = gauges
         self._registry = CollectorRegistry()
         self._registry.register(self)
         self.commit_seconds = Histogram(
-            "collector_commit_seconds", "Time of a commit, synced.", registry=self._registry,
+            "collector_commit_seconds",
+            "Time of a commit, synced.",
+            registry=self._registry,
             buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5),
         )
 
@@ -76,10 +80,13 @@ class Exporter:
             yield GaugeMetricFamily(f"collector_{name}", text, value=read())
         usage = resource.getrusage(resource.RUSAGE_SELF)
         yield CounterMetricFamily(
-            "collector_cpu_seconds", "CPU time of the process, all threads.",
+            "collector_cpu_seconds",
+            "CPU time of the process, all threads.",
             value=usage.ru_utime + usage.ru_stime,
         )
-        yield GaugeMetricFamily("collector_resident_bytes", "Memory in use.", value=resident_bytes())
+        yield GaugeMetricFamily(
+            "collector_resident_bytes", "Memory in use.", value=resident_bytes()
+        )
 
 
 def resident_bytes() -> int:

@@ -69,20 +69,23 @@ def make_app(
 
     app = web.Application(middlewares=[guard], client_max_size=4096)
     app.on_response_prepare.append(add_headers)
-    app.add_routes([
-        web.get("/", show_status),
-        web.get("/metrics", show_metrics),
-        web.post("/login", login),
-        web.get("/admin.js", asset),
-        web.get("/admin.css", asset),
-    ])
+    app.add_routes(
+        [
+            web.get("/", show_status),
+            web.get("/metrics", show_metrics),
+            web.post("/login", login),
+            web.get("/admin.js", asset),
+            web.get("/admin.css", asset),
+        ]
+    )
     return app
 
 
 def _denied() -> web.Response:
     return web.json_response(
         {"success": False, "code": "unauthorized", "message": "admin token needed"},
-        status=401, headers={"WWW-Authenticate": "Bearer"},
+        status=401,
+        headers={"WWW-Authenticate": "Bearer"},
     )
 
 
@@ -98,7 +101,9 @@ def _login_page() -> web.Response:
 
 def _page(body: str, status: int = 200) -> web.Response:
     return web.Response(
-        status=status, content_type="text/html", charset="utf-8",
+        status=status,
+        content_type="text/html",
+        charset="utf-8",
         text="<!doctype html><html lang=en><meta charset=utf-8><title>Collector</title>"
         "<meta name=viewport content='width=device-width'>"
         f"<link rel=stylesheet href=admin.css><script src=admin.js defer></script><body>{body}",

@@ -25,9 +25,22 @@ from collector.ingest.service import Service
 from collector.wire.message import Answer, Request
 
 _NEEDED = (
-    "_waiter", "_messages", "_parser", "_close", "_force_close", "_buffer_paused", "_paused",
-    "_reading_paused", "_next_keepalive_close_time", "_process_keepalive", "_keepalive_timeout", "_loop",
-    "_payload_parser", "_upgraded", "_manager", "_request_count",
+    "_waiter",
+    "_messages",
+    "_parser",
+    "_close",
+    "_force_close",
+    "_buffer_paused",
+    "_paused",
+    "_reading_paused",
+    "_next_keepalive_close_time",
+    "_process_keepalive",
+    "_keepalive_timeout",
+    "_loop",
+    "_payload_parser",
+    "_upgraded",
+    "_manager",
+    "_request_count",
 )
 
 
@@ -50,9 +63,7 @@ def compiled_parser() -> bool:
 
 
 def _has(cls: type, name: str) -> bool:
-    return hasattr(cls, name) or any(
-        name in getattr(base, "__slots__", ()) for base in cls.__mro__
-    )
+    return hasattr(cls, name) or any(name in getattr(base, "__slots__", ()) for base in cls.__mro__)
 
 
 class IngestServer(web.Server):
@@ -81,8 +92,15 @@ class IngestProtocol(RequestHandler):
     """One connection of the public listener."""
 
     __slots__ = (
-        "_counted", "_dispatching", "_hot", "_origin", "_outstanding", "_peer", "_routes",
-        "_server", "_submit",
+        "_counted",
+        "_dispatching",
+        "_hot",
+        "_origin",
+        "_outstanding",
+        "_peer",
+        "_routes",
+        "_server",
+        "_submit",
     )
 
     def __init__(self, server: IngestServer, **kwargs: Any) -> None:
@@ -167,8 +185,7 @@ class IngestProtocol(RequestHandler):
             return None
         # read_nowait would have the parser look for more data, and resume a transport that was
         # never paused: 2 µs a request.
-        chunks = () if payload is EMPTY_PAYLOAD else payload._buffer
-        body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        body = b"" if payload is EMPTY_PAYLOAD else b"".join(payload._buffer)
         return Request(message.method, message.url, headers, body, self._peer)
 
     def _reply(self, answer: Answer) -> None:

@@ -36,7 +36,11 @@ def response(answer: Answer, origin: str | None, close: bool = False) -> web.Res
 def raw(answer: Answer, origin: str | None) -> bytes:
     """The whole response, for an HTTP/1.1 connection that stays open."""
     head = _head(
-        answer.status, answer.content_type, len(answer.body), answer.headers, origin,
+        answer.status,
+        answer.content_type,
+        len(answer.body),
+        answer.headers,
+        origin,
         int(time.time()),
     )
     return head + answer.body
@@ -44,13 +48,21 @@ def raw(answer: Answer, origin: str | None) -> bytes:
 
 @lru_cache(maxsize=256)
 def _head(
-    status: int, content_type: str, length: int, headers: tuple[tuple[str, str], ...],
-    origin: str | None, second: int,
+    status: int,
+    content_type: str,
+    length: int,
+    headers: tuple[tuple[str, str], ...],
+    origin: str | None,
+    second: int,
 ) -> bytes:
     lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"]
     fields = (
-        ("Content-Type", content_type), ("Content-Length", str(length)),
-        ("Date", formatdate(second, usegmt=True)), ("Server", SERVER), *headers, *cors(origin),
+        ("Content-Type", content_type),
+        ("Content-Length", str(length)),
+        ("Date", formatdate(second, usegmt=True)),
+        ("Server", SERVER),
+        *headers,
+        *cors(origin),
     )
     lines += [f"{name}: {value}" for name, value in fields]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
@@ -74,11 +86,16 @@ def preflight(headers: Mapping[str, str]) -> Answer:
     """The answer to OPTIONS: what the browser asks for is allowed."""
     asked = headers.get("Access-Control-Request-Headers", "")
     allowed = asked if asked and asked.isascii() else "content-type"
-    return Answer(204, "", b"", (
-        ("Access-Control-Allow-Methods", "GET, POST, OPTIONS"),
-        ("Access-Control-Allow-Headers", allowed),
-        ("Access-Control-Max-Age", "86400"),
-    ))
+    return Answer(
+        204,
+        "",
+        b"",
+        (
+            ("Access-Control-Allow-Methods", "GET, POST, OPTIONS"),
+            ("Access-Control-Allow-Headers", allowed),
+            ("Access-Control-Max-Age", "86400"),
+        ),
+    )
 
 
 def peer_address(peername: Any) -> str:

@@ -53,7 +53,9 @@ class Routes:
             if not future.done():
                 future.set_result(answer)
 
-        peer = respond.peer_address(request.transport and request.transport.get_extra_info("peername"))
+        peer = respond.peer_address(
+            request.transport and request.transport.get_extra_info("peername")
+        )
         self._service.submit(
             route, Request(request.method, request.rel_url, request.headers, body, peer), reply
         )
@@ -64,7 +66,9 @@ class Routes:
         limit = self._service.max_body
         encoding = request.headers.get("Content-Encoding", "identity").lower()
         if encoding not in _ENCODINGS and encoding != "identity":
-            raise Refused(415, "unsupported_encoding", f"expected one of {', '.join(sorted(_ENCODINGS))}")
+            raise Refused(
+                415, "unsupported_encoding", f"expected one of {', '.join(sorted(_ENCODINGS))}"
+            )
         if (request.content_length or 0) > limit:
             raise _too_large(limit)
         if request.headers.get("Expect", "").lower() == "100-continue":
@@ -75,7 +79,9 @@ class Routes:
             async with asyncio.timeout(self._body_timeout_s):
                 return await _read(request, limit)
         except TimeoutError:
-            raise Refused(408, "timeout", f"body not complete after {self._body_timeout_s:g} s") from None
+            raise Refused(
+                408, "timeout", f"body not complete after {self._body_timeout_s:g} s"
+            ) from None
         except (ContentEncodingError, RequestPayloadError):
             raise Refused(400, "bad_encoding", "the body cannot be read or inflated") from None
         finally:
@@ -93,7 +99,8 @@ class Routes:
             if path == "/readyz":
                 reason = await self._ready()
                 return web.Response(
-                    status=503 if reason else 200, text=f"{reason or 'ready'}\n",
+                    status=503 if reason else 200,
+                    text=f"{reason or 'ready'}\n",
                     headers={"Server": respond.SERVER},
                 )
         if route is not None:

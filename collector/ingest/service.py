@@ -75,8 +75,13 @@ class Service:
             reply(protocol.answer([], len(call.items)))
             return
         arrival = build.Arrival(
-            site.name, clock.now_ms(), self._address(request), _user_agent(headers), gpc,
-            self._limits, self._addresses.masked,
+            site.name,
+            clock.now_ms(),
+            self._address(request),
+            _user_agent(headers),
+            gpc,
+            self._limits,
+            self._addresses.masked,
         )
         events = build.events(call, arrival)
         rejects = self._rejects(call, arrival)
@@ -100,8 +105,12 @@ class Service:
     def _rejects(self, call: Call, arrival: build.Arrival) -> list[Reject]:
         return [
             Reject(
-                arrival.site, arrival.received_at, refusal.index, refusal.error.status,
-                refusal.error.code, refusal.error.message[:_MESSAGE_CHARS],
+                arrival.site,
+                arrival.received_at,
+                refusal.index,
+                refusal.error.status,
+                refusal.error.code,
+                refusal.error.message[:_MESSAGE_CHARS],
                 refusal.body[: self._limits.event_bytes],
             )
             for refusal in call.refused
@@ -149,5 +158,7 @@ class AddressWatch:
         log.warning(
             "%d of the last %d requests come from %s: if that is a proxy, add it to "
             "http.trusted_proxies and let it send X-Forwarded-For",
-            count, self.ROUND, address,
+            count,
+            self.ROUND,
+            address,
         )

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 import aiosqlite
 from pysqlite3 import dbapi2 as sqlite
@@ -24,9 +24,17 @@ T = TypeVar("T")
 
 APPLICATION_ID = 0x65_64_67_65  # "edge"
 _UNAVAILABLE = {
-    3: "not permitted", 5: "busy", 6: "locked", 7: "out of memory", 8: "read-only",
-    10: "disk I/O error", 11: "database damaged", 13: "disk or database full",
-    14: "cannot be opened", 15: "locking protocol", 26: "not a database",
+    3: "not permitted",
+    5: "busy",
+    6: "locked",
+    7: "out of memory",
+    8: "read-only",
+    10: "disk I/O error",
+    11: "database damaged",
+    13: "disk or database full",
+    14: "cannot be opened",
+    15: "locking protocol",
+    26: "not a database",
 }
 _DAMAGED = {11, 26}
 
@@ -39,7 +47,10 @@ class Database:
         self.path = path
 
     async def run(
-        self, work: Callable[Concatenate[sqlite.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+        self,
+        work: Callable[Concatenate[sqlite.Connection, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
     ) -> T:
         """Run `work(connection, …)` on the writing thread, in one trip.
 
@@ -48,7 +59,7 @@ class Database:
         StoreUnavailable or BadRow. A cancelled caller does not stop the work.
         """
         try:
-            return await self._connection._execute(work, self._connection._conn, *args, **kwargs)
+            return cast(T, await _on_thread(self._connection, work, *args, **kwargs))
         except sqlite.Error as error:
             raise translate(error) from error
 
@@ -58,6 +69,13 @@ class Database:
         except CollectorError as error:
             log.warning("last checkpoint left undone, nothing is lost: %s", error)
         await self._connection.close()
+
+
+async def _on_thread(
+    connection: aiosqlite.Connection, work: Callable[..., Any], *args: Any, **kwargs: Any
+) -> Any:
+    execute: Any = connection._execute
+    return await execute(work, connection._conn, *args, **kwargs)
 
 
 async def open_database(path: Path, durability: str, checkpoint_pages: int) -> Database:
@@ -83,33 +101,19 @@ async def open_database(path: Path, durability: str, checkpoint_pages: int) -> D
         return database
 
 
-async def open_reader(path: Path) -> aiosqlite.Connection:
-    """A read-only connection, for short queries."""
-    uri = f"{path.absolute().as_uri()}?mode=ro"
-    return await aiosqlite.Connection(
-        lambda: sqlite.connect(uri, uri=True, isolation_level=None), 64
-    )
-
-
 async def _open(path: Path, durability: str, checkpoint_pages: int) -> Database:
-    created = not path.exists()
-    if created:
-        path.touch(mode=0o600)
-    connection = await aiosqlite.Connection(
-        lambda: sqlite.connect(
-            path, isolation_level=None, timeout=5.0, check_same_thread=False
-        ),
-        64,
-    )
-    database = Database(connection, path)
+    connection = await aiosqlite.Connection(lambda: _connect(path), 64)
     try:
-        await connection._execute(
-            _prepare, connection._conn, durability, checkpoint_pages
-        )
+        await _on_thread(connection, _prepare, durability, checkpoint_pages)
     except BaseException:
         await connection.close()
         raise
-    return database
+    return Database(connection, path)
+
+
+def _connect(path: Path) -> sqlite.Connection:
+    path.touch(mode=0o600)
+    return sqlite.connect(path, isolation_level=None, timeout=5.0, check_same_thread=False)
 
 
 def _prepare(connection: sqlite.Connection, durability: str, checkpoint_pages: int) -> None:
@@ -237,7 +241,8 @@ def site_keys(connection: sqlite.Connection, names: list[str]) -> dict[str, str]
     """The write key of each site in `names`, made and kept where there is none."""
     for name in names:
         connection.execute(
-            "INSERT OR IGNORE INTO site_keys VALUES (?, ?)", (name, f"wk_{secrets.token_urlsafe(18)}")
+            "INSERT OR IGNORE INTO site_keys VALUES (?, ?)",
+            (name, f"wk_{secrets.token_urlsafe(18)}"),
         )
     return dict(connection.execute("SELECT site, key FROM site_keys").fetchall())
 

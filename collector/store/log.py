@@ -71,8 +71,15 @@ class EventLog:
     """Appends to the log; made by `open_log`, used by one task."""
 
     def __init__(
-        self, database: db.Database, node_id: str, last_seq: int, seen: Window,
-        tail: "array[int]", mark: int, dedupe_ids: int, rejected_per_site: int,
+        self,
+        database: db.Database,
+        node_id: str,
+        last_seq: int,
+        seen: Window,
+        tail: "array[int]",
+        mark: int,
+        dedupe_ids: int,
+        rejected_per_site: int,
     ) -> None:
         self._database = database
         self._node_id = node_id
@@ -129,10 +136,16 @@ class EventLog:
         if len(self._tail) + len(keys) >= SEGMENT:
             segment = (self._tail + array("Q", keys))[:SEGMENT].tobytes()
         return _Work(
-            text, len(events), self.last_seq + 1, self._node_id, rejects, segment,
+            text,
+            len(events),
+            self.last_seq + 1,
+            self._node_id,
+            rejects,
+            segment,
             self.last_seq - len(self._tail) + 1,
             self.last_seq - self._dedupe_ids - SEGMENT,
-            self._rejected_per_site, self._mark,
+            self._rejected_per_site,
+            self._mark,
         )
 
 
@@ -201,17 +214,20 @@ def _write_rejects(connection: sqlite.Connection, work: _Work) -> int:
 
 
 def _ids(connection: sqlite.Connection, seqs: list[int]) -> list[tuple[str, str]]:
-    return connection.execute(
+    rows: list[tuple[str, str]] = connection.execute(
         "SELECT site, message_id FROM events WHERE seq IN (SELECT value FROM json_each(?))",
         (msgspec.json.encode(seqs).decode(),),
     ).fetchall()
+    return rows
 
 
 async def open_log(
     database: db.Database, mark: int, dedupe_ids: int, rejected_per_site: int
 ) -> EventLog:
-    """The log with its window read back; `mark` is the file that `claim` opened. Says when the newest events that were once there are
-    missing: a damaged write-ahead log ends early and looks sound."""
+    """The log with its window read back; `mark` is the file that `claim` opened.
+
+    Says when the newest events that were once there are missing: a damaged write-ahead log
+    ends early and looks sound."""
     seed = int(await database.run(db.meta, "dedupe_seed", lambda: str(secrets.randbits(63))))
     node_id = await database.run(db.meta, "node_id", lambda: secrets.token_hex(8))
     last_seq = await database.run(_last_seq)
@@ -220,15 +236,16 @@ async def open_log(
         log.error(
             "the newest %d events (seq %d to %d) are missing from %s: an older copy of the "
             "file, or a write-ahead log that was damaged or removed. Numbers go on after them",
-            expected - last_seq, last_seq + 1, expected, database.path,
+            expected - last_seq,
+            last_seq + 1,
+            expected,
+            database.path,
         )
         await database.run(_skip_to, expected)
         last_seq = expected
     seen = Window(dedupe_ids, seed)
     tail = await database.run(_read_window, seen, max(1, last_seq - dedupe_ids), last_seq)
-    return EventLog(
-        database, node_id, last_seq, seen, tail, mark, dedupe_ids, rejected_per_site
-    )
+    return EventLog(database, node_id, last_seq, seen, tail, mark, dedupe_ids, rejected_per_site)
 
 
 def _last_seq(connection: sqlite.Connection) -> int:
@@ -243,9 +260,12 @@ def _marked(mark: int) -> int:
 
 def _skip_to(connection: sqlite.Connection, seq: int) -> None:
     """Never hand out again the numbers of events that may exist elsewhere."""
-    if connection.execute(
-        "UPDATE sqlite_sequence SET seq = ? WHERE name = 'events'", (seq,)
-    ).rowcount == 0:
+    if (
+        connection.execute(
+            "UPDATE sqlite_sequence SET seq = ? WHERE name = 'events'", (seq,)
+        ).rowcount
+        == 0
+    ):
         connection.execute("INSERT INTO sqlite_sequence VALUES ('events', ?)", (seq,))
 
 
@@ -267,7 +287,9 @@ def _read_window(
     return rest if len(rest) < SEGMENT else array("Q")
 
 
-def _scan(connection: sqlite.Connection, seen: Window, first_seq: int, last_seq: int) -> "array[int]":
+def _scan(
+    connection: sqlite.Connection, seen: Window, first_seq: int, last_seq: int
+) -> "array[int]":
     keys = array("Q", bytes(8 * max(0, last_seq - first_seq + 1)))
     for seq, site, message_id in connection.execute(
         "SELECT seq, site, message_id FROM events WHERE seq BETWEEN ? AND ?",

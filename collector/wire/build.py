@@ -203,11 +203,13 @@ def _decoded(decoder: msgspec.json.Decoder[Any], text: str, slowly: Callable[[An
 
 def _page_slowly(value: dict[str, Any]) -> _Page:
     """Only the fields that are text: a number as title spoils neither url nor event."""
-    return _Page(**{
-        name: value[name]
-        for name in _Page.__struct_fields__
-        if isinstance(value.get(name), str)
-    })
+    return _Page(
+        **{
+            name: value[name]
+            for name in _Page.__struct_fields__
+            if isinstance(value.get(name), str)
+        }
+    )
 
 
 def _context_slowly(value: dict[str, Any]) -> _Context:

@@ -14,7 +14,14 @@ from collector.wire.message import ABSENT, Call, Item, Refusal, invalid
 ITEM = msgspec.json.Decoder(Item)
 _ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _TEXTS = (
-    "type", "message_id", "event", "name", "user_id", "anonymous_id", "group_id", "previous_id",
+    "type",
+    "message_id",
+    "event",
+    "name",
+    "user_id",
+    "anonymous_id",
+    "group_id",
+    "previous_id",
 )
 _CAMEL = dict(zip(Item.__struct_fields__, Item.__struct_encode_fields__, strict=True))
 
@@ -136,9 +143,7 @@ def _any_beyond(body: bytes, items: list[Item], limits: Limits) -> bool:
 
 def _check_count(count: int, limits: Limits) -> None:
     if count > limits.batch_events:
-        raise invalid(
-            f"over {limits.batch_events} events - at `$.batch`", 413, "too_large"
-        )
+        raise invalid(f"over {limits.batch_events} events - at `$.batch`", 413, "too_large")
 
 
 def _merge_context(items: list[Item], context: msgspec.Raw) -> None:

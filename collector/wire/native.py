@@ -1,19 +1,27 @@
 """The GIF: one event in a query string, for pages without script and opened mails."""
 
 import base64
-from datetime import UTC, datetime
+from collections.abc import Mapping
 
 import msgspec
 
 from collector.config import Limits
 from collector.errors import Refused
 from collector.wire import junk
-from collector.wire.message import ABSENT, Answer, Call, Item, Refusal, Request, invalid
+from collector.wire.message import ABSENT, Answer, Call, Item, Refusal, Request
 
 GIF = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
 _NO_STORE = (("Cache-Control", "no-store, private"),)
-_FIELDS = {"k": "key", "e": "event", "u": "url", "t": "title", "r": "referrer",
-           "id": "messageId", "a": "anonymousId", "uid": "userId"}
+_FIELDS = {
+    "k": "key",
+    "e": "event",
+    "u": "url",
+    "t": "title",
+    "r": "referrer",
+    "id": "messageId",
+    "a": "anonymousId",
+    "uid": "userId",
+}
 
 
 def gif(request: Request, kind: str, limits: Limits) -> Call:
@@ -37,12 +45,12 @@ def _call(request: Request, limits: Limits) -> Call:
         elif name.startswith("p."):
             junk.check_text(name, "p.")
             properties[name[2:]] = value
-    page = {
+    given = {
         "url": fields.get("u") or _own_page(request),
         "title": fields.get("t"),
         "referrer": fields.get("r"),
     }
-    page = {name: value for name, value in page.items() if value}
+    page = {name: value for name, value in given.items() if value}
     event = fields.get("e") or "page"
     item = Item(
         type="page" if event == "page" else "track",
@@ -61,7 +69,7 @@ def _own_page(request: Request) -> str | None:
     return referer if referer and referer.isascii() else None
 
 
-def _raw(value: dict[str, object] | dict[str, str]) -> msgspec.Raw:
+def _raw(value: Mapping[str, object]) -> msgspec.Raw:
     return msgspec.Raw(msgspec.json.encode(value)) if value else ABSENT
 
 

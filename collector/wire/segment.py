@@ -41,7 +41,15 @@ def pixel(request: Request, kind: str, limits: Limits) -> Call:
         body = base64.b64decode(data.replace("-", "+").replace("_", "/") + "=" * (-len(data) % 4))
     except (binascii.Error, ValueError):
         return _keyed(
-            Call(None, [], [Refusal(0, invalid("expected base64 - at `data`"), data.encode("utf-8", "replace"))]),
+            Call(
+                None,
+                [],
+                [
+                    Refusal(
+                        0, invalid("expected base64 - at `data`"), data.encode("utf-8", "replace")
+                    )
+                ],
+            ),
             request,
         )
     return _keyed(decode.single(body, kind, limits), request)
@@ -57,13 +65,15 @@ def answer(refused: list[Refusal], stored: int) -> Answer:
     return Answer(
         200,
         _JSON,
-        msgspec.json.encode({
-            "success": True,
-            "rejected": [
-                {"index": r.index, "code": r.error.code, "message": r.error.message}
-                for r in refused
-            ],
-        }),
+        msgspec.json.encode(
+            {
+                "success": True,
+                "rejected": [
+                    {"index": r.index, "code": r.error.code, "message": r.error.message}
+                    for r in refused
+                ],
+            }
+        ),
     )
 
 

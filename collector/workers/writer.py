@@ -36,7 +36,10 @@ class Writer:
     """The buffer and the task that empties it into the log."""
 
     def __init__(
-        self, event_log: EventLog, settings: Store, metrics: Metrics,
+        self,
+        event_log: EventLog,
+        settings: Store,
+        metrics: Metrics,
         observe: Callable[[float], None],
     ) -> None:
         self._log = event_log
@@ -117,7 +120,7 @@ class Writer:
         except CollectorError as caught:
             error = caught
             self._failed(caught)
-        except Exception as caught:  # noqa: BLE001  (supervised: the requests must hear of it)
+        except Exception as caught:
             log.exception("the writer failed at a batch of %d events", len(events))
             error = StoreUnavailable(f"internal error: {type(caught).__name__}")
             self._failed(error)
@@ -156,7 +159,12 @@ class Writer:
         bad = events[0]
         log.warning("a row of site %s cannot be stored and goes to rejected: %s", bad.site, error)
         row = Reject(
-            bad.site, bad.received_at, 0, 400, "unstorable", str(error)[:500],
+            bad.site,
+            bad.received_at,
+            0,
+            400,
+            "unstorable",
+            str(error)[:500],
             repr(bad).encode("utf-8", "backslashreplace"),
         )
         await self._store([], [*rejects, row])
