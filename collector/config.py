@@ -1,7 +1,7 @@
 """Settings: each declared once, with its default, unit and help, and read from file,
 environment and flags in that order of rising precedence.
 
-docs/CONFIG.md is printed from these declarations by `python -m collector.config`.
+docs/CONFIG.md is printed from these declarations by collector/reference.py.
 """
 
 import difflib
@@ -391,51 +391,3 @@ def declared(
             continue
         meta = next(m for m in reversed(get_args(info.type)) if isinstance(m, Meta))
         yield path, info, meta
-
-
-def reference() -> str:
-    """docs/CONFIG.md."""
-    lines = [
-        "# Settings",
-        "",
-        "Printed by `python -m collector.config`; a test compares. Precedence: flag, environment,",
-        "file (`--config FILE`, TOML), default. The environment variable of `http.listen` is",
-        "`COLLECTOR__HTTP__LISTEN`, of a list's item `COLLECTOR__SITE__0__NAME`; with `_FILE`",
-        "behind it the value is read from that file.",
-    ]
-    section = None
-    for path, info, meta in declared():
-        head = path.rpartition(".")[0]
-        if head != section:
-            section = head
-            title = f"[[{head[:-2]}]]" if head.endswith("[]") else f"[{head}]" if head else "Top"
-            lines += [
-                "",
-                f"## {title}",
-                "",
-                "| setting | default | unit | what |",
-                "|---|---|---|---|",
-            ]
-        unit = (meta.extra_json_schema or {}).get("unit", "")
-        lines.append(
-            f"| `{info.name}` | {_default(info)} | {unit} | {meta.description}{_choices(info)} |"
-        )
-    return "\n".join(lines) + "\n"
-
-
-def _default(info: msgspec.structs.FieldInfo) -> str:
-    if info.required:
-        return "required"
-    value = msgspec.json.encode(info.default).decode()
-    return "" if value in ('""', "[]") else f"`{value}`"
-
-
-def _choices(info: msgspec.structs.FieldInfo) -> str:
-    inner = get_args(info.type)[0]
-    if get_origin(inner) is not Literal:
-        return ""
-    return f" (one of {', '.join(get_args(inner))})"
-
-
-if __name__ == "__main__":
-    print(reference(), end="")

@@ -1,0 +1,68 @@
+# make run, make test: each sets up what it needs on a machine with Python and Node.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
+APT = $(AS_ROOT) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(AS_ROOT) apt-get install -y -qq
+
+.PHONY: run test lint check-pixel bench binary pixel docs clean
+
+run: $(VENV)/run
+	$(BIN)/collector serve $(ARGS)
+
+test: $(VENV)/test pixel_js/node_modules/.done browser lint check-pixel dist/collector
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/test
+	$(BIN)/ruff check collector bench tests
+	$(BIN)/ruff format --check collector bench tests
+	$(BIN)/mypy
+
+check-pixel: pixel_js/node_modules/.done
+	cd pixel_js && npm run --silent check && npm test --silent
+
+bench: $(VENV)/bench
+	$(BIN)/python -m bench $(or $(ARGS),--help)
+
+# One file that needs no Python where it runs.
+binary: dist/collector
+dist/collector: $(VENV)/binary $(shell find collector -type f -not -name '*.pyc')
+	$(BIN)/pyinstaller --log-level WARN --noconfirm --onefile --name collector \
+		--specpath build --add-data $(CURDIR)/collector/static:collector/static \
+		--add-data $(CURDIR)/collector/store/migrations:collector/store/migrations \
+		collector/__main__.py
+
+# The built script is committed, so that an installation needs no Node.
+pixel: pixel_js/node_modules/.done
+	cd pixel_js && npm run --silent build
+
+docs: $(VENV)/run
+	$(BIN)/python -m collector.reference > docs/CONFIG.md
+
+clean:
+	rm -rf $(VENV) build dist pixel_js/node_modules
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or newer is needed: make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -c 'import ensurepip' 2>/dev/null || { $(APT) python3-venv; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/run: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/%: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$(if $(filter test,$*),test$(comma)bench$(comma)binary,$*)]'
+	@touch $@
+
+comma := ,
+
+pixel_js/node_modules/.done: pixel_js/package.json pixel_js/package-lock.json
+	command -v npm >/dev/null || { $(APT) nodejs npm; }
+	cd pixel_js && npm ci --no-audit --no-fund
+	@touch $@
+
+.PHONY: browser
+browser:
+	@command -v chromium >/dev/null || { $(APT) chromium; }
