@@ -1,0 +1,104 @@
+import { expect, test, vi } from "vitest";
+import { delivered, leave, newPixel, usePage, world } from "./world";
+
+usePage();
+
+const names = (sent: { batch: any[] }[]) => sent.map(({ batch }) => batch.map(({ event }) => event));
+
+function hide(): void {
+  vi.spyOn(document, "hidden", "get").mockReturnValue(true);
+  document.dispatchEvent(new Event("visibilitychange", { bubbles: true }));
+}
+
+const neverAnswered = (_: string, { body }: RequestInit) => {
+  world.posts.push(JSON.parse(body as string));
+  return new Promise(() => {});
+};
+
+test("leaving hands over what is unsent, once for pagehide and visibilitychange together", async () => {
+  const pixel = await newPixel();
+  pixel.track!("A").track("B");
+  leave();
+  hide();
+  expect(names(world.beacons)).toEqual([["A", "B"]]);
+});
+
+test("leaving hands over what is in flight, before what is unsent", async () => {
+  vi.stubGlobal("fetch", neverAnswered);
+  const pixel = await newPixel();
+  pixel.track!("A");
+  await delivered();
+  pixel.track!("B");
+  leave();
+  expect(names(world.posts)).toEqual([["A"]]);
+  expect(names(world.beacons)).toEqual([["A", "B"]]);
+});
+
+test("where the browser has no room for both, the unsent ones go", async () => {
+  vi.stubGlobal("fetch", neverAnswered);
+  world.beaconTakes = (body) => !body.includes('"A"');
+  const pixel = await newPixel();
+  pixel.track!("A");
+  await delivered();
+  pixel.track!("B");
+  leave();
+  expect(names(world.beacons)).toEqual([["B"]]);
+});
+
+test("a call in the page's own pagehide listener goes at once", async () => {
+  const pixel = await newPixel();
+  leave();
+  pixel.track!("Left");
+  expect(names(world.beacons)).toEqual([["Left"]]);
+});
+
+test("a page that comes back sends on as before", async () => {
+  const pixel = await newPixel();
+  leave();
+  pixel.track!("Left");
+  dispatchEvent(new Event("pageshow"));
+  pixel.track!("Back");
+  await delivered();
+  expect(names(world.beacons)).toEqual([["Left"]]);
+  expect(names(world.posts)).toEqual([["Left", "Back"]]);
+});
+
+test("the next page sends what the last one could not, before its own, and each once", async () => {
+  vi.stubGlobal("fetch", neverAnswered);
+  (await newPixel()).track!("A").track("B");
+  await delivered();
+  const [first] = world.posts.splice(0);
+
+  vi.resetModules();
+  vi.unstubAllGlobals();
+  vi.stubGlobal("fetch", async (_: string, { body }: RequestInit) => {
+    world.posts.push(JSON.parse(body as string));
+    return new Response("{}");
+  });
+  (await newPixel()).track!("C");
+  await delivered();
+  expect(names(world.posts)).toEqual([["A", "B", "C"]]);
+  expect(world.posts[0]!.batch.slice(0, 2)).toEqual(first!.batch);
+  vi.resetModules();
+  await newPixel();
+  await delivered();
+  expect(world.posts).toHaveLength(1);
+});
+
+test("what is kept for another write key is left alone", async () => {
+  world.replies.push("down");
+  (await newPixel("wk_other")).track!("A");
+  await vi.advanceTimersByTimeAsync(60);
+  vi.resetModules();
+  world.posts = [];
+  (await newPixel("wk_1")).track!("B");
+  await vi.advanceTimersByTimeAsync(60);
+  expect(names(world.posts)).toEqual([["B"]]);
+});
+
+test("without sendBeacon a keepalive request takes its place", async () => {
+  Object.defineProperty(navigator, "sendBeacon", { value: undefined, configurable: true });
+  (await newPixel()).track!("A");
+  leave();
+  expect(names(world.posts)).toEqual([["A"]]);
+});
