@@ -81,8 +81,10 @@ async def _serve(config: Config) -> None:
     app = App(config)
     await app.start()
     # What start-up made lives as long as the process: the collector need not look at it again.
+    # Events hold no cycles; looking for some at every 700 allocations took 10 % of the hot path.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
     _greet(app)
     await stopping.wait()
     log.info("stopping: finishing requests in hand")

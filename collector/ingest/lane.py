@@ -22,7 +22,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from collector.ingest import respond
 from collector.ingest.service import Service
-from collector.wire.message import Answer, Request
+from collector.wire.message import CONTENT_ENCODING, ORIGIN, Answer, Request
 
 _NEEDED = (
     "_waiter",
@@ -156,7 +156,7 @@ class IngestProtocol(RequestHandler):
                 self._messages.popleft()
                 self._parser.message_consumed()  # type: ignore[union-attr]
                 self._outstanding = True
-                self._origin = request.headers.get("Origin")
+                self._origin = request.headers.get(ORIGIN)
                 self._submit(self._routes[request.url.raw_path], request, self._reply)
         finally:
             self._dispatching = False
@@ -181,7 +181,7 @@ class IngestProtocol(RequestHandler):
             return None
         route = self._routes.get(message.path.partition("?")[0])
         headers = message.headers
-        if route is None or route.method != message.method or "Content-Encoding" in headers:
+        if route is None or route.method != message.method or CONTENT_ENCODING in headers:
             return None
         # read_nowait would have the parser look for more data, and resume a transport that was
         # never paused: 2 µs a request.

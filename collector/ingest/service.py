@@ -3,6 +3,7 @@ hot lane and the normal routes are two skins over it, so they cannot differ in w
 
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from collector import clock
 from collector.config import Config
@@ -12,7 +13,16 @@ from collector.ingest.sites import Sites
 from collector.metrics import Metrics
 from collector.wire import build
 from collector.wire.address import Addresses
-from collector.wire.message import Answer, Call, Request
+from collector.wire.message import (
+    FORWARDED_FOR,
+    ORIGIN,
+    SEC_GPC,
+    USER_AGENT,
+    Answer,
+    Call,
+    Refusal,
+    Request,
+)
 from collector.wire.table import Protocol, Route, routes
 from collector.workers.writer import Writer
 
@@ -68,8 +78,8 @@ class Service:
         if not call.key and call.refused and not call.items:
             raise call.refused[0].error  # unreadable, so its owner cannot be known
         headers = request.headers
-        site = self._sites.authenticate(call.key, headers.get("Origin"))
-        gpc = self._gpc != "ignore" and headers.get("Sec-GPC") == "1"
+        site = self._sites.authenticate(call.key, headers.get(ORIGIN))
+        gpc = self._gpc != "ignore" and headers.get(SEC_GPC) == "1"
         if gpc and self._gpc == "off":
             self.metrics.declined_events += len(call.items)
             reply(protocol.answer([], len(call.items)))
@@ -84,23 +94,31 @@ class Service:
             self._addresses.masked,
         )
         events = build.events(call, arrival)
-        rejects = self._rejects(call, arrival)
+        rejects = self._rejects(call, arrival) if call.refused else []
         if not events and not rejects:
             reply(protocol.answer([], 0))
             return
-        taken = len(events)
-
-        def done(error: CollectorError | None) -> None:
-            self.in_flight -= 1
-            if error is None:
-                reply(protocol.answer(call.refused, taken))
-            else:
-                self.metrics.unavailable_requests += 1
-                reply(protocol.error(Refused(503, "unavailable", f"cannot store now: {error}")))
-
+        # Holds no more of the request than the answer needs: what waits for the disk is then
+        # the events alone, and the next request is parsed in memory that is still in the cache.
+        done = partial(self._settle, reply, protocol, call.refused, len(events))
         self._writer.submit(events, rejects, len(request.body) + 512, done)
         self.in_flight += 1
-        self.metrics.accepted_events += taken
+        self.metrics.accepted_events += len(events)
+
+    def _settle(
+        self,
+        reply: Reply,
+        protocol: Protocol,
+        refused: list[Refusal],
+        taken: int,
+        error: CollectorError | None,
+    ) -> None:
+        self.in_flight -= 1
+        if error is None:
+            reply(protocol.answer(refused, taken))
+            return
+        self.metrics.unavailable_requests += 1
+        reply(protocol.error(Refused(503, "unavailable", f"cannot store now: {error}")))
 
     def _rejects(self, call: Call, arrival: build.Arrival) -> list[Reject]:
         return [
@@ -117,14 +135,14 @@ class Service:
         ]
 
     def _address(self, request: Request) -> str | None:
-        forwarded = request.headers.get("X-Forwarded-For", "")
+        forwarded = request.headers.get(FORWARDED_FOR, "")
         client = self._addresses.client(request.peer, forwarded)
         self._watch.saw(client)
         return self._addresses.masked(client)
 
 
 def _user_agent(headers: Mapping[str, str]) -> str | None:
-    agent = headers.get("User-Agent")
+    agent = headers.get(USER_AGENT)
     if agent is None or agent.isascii():
         return agent[:_AGENT_CHARS] if agent else None
     return agent.encode("utf-8", "surrogateescape").decode("utf-8", "replace")[:_AGENT_CHARS]

@@ -88,6 +88,8 @@ async def open_database(path: Path, durability: str, checkpoint_pages: int) -> D
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         return await _open(path, durability, checkpoint_pages)
+    except CollectorError as error:
+        raise CollectorError(f"{path}: {error}") from None
     except sqlite.DatabaseError as error:
         if code_of(error) not in _DAMAGED:
             raise CollectorError(f"{path}: {translate(error)}") from error
@@ -113,16 +115,23 @@ async def _open(path: Path, durability: str, checkpoint_pages: int) -> Database:
 
 def _connect(path: Path) -> sqlite.Connection:
     path.touch(mode=0o600)
-    return sqlite.connect(path, isolation_level=None, timeout=5.0, check_same_thread=False)
+    connection = sqlite.connect(path, isolation_level=None, timeout=5.0, check_same_thread=False)
+    connection.text_factory = _text
+    return connection
+
+
+def _text(raw: bytes) -> str:
+    """What is stored is UTF-8. A flipped bit in old text must not stop a start."""
+    return raw.decode("utf-8", "replace")
 
 
 def _prepare(connection: sqlite.Connection, durability: str, checkpoint_pages: int) -> None:
+    _check_owner(connection)  # before anything is written to the file
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute(f"PRAGMA synchronous = {durability}")
     connection.execute(f"PRAGMA wal_autocheckpoint = {checkpoint_pages}")
     connection.execute("PRAGMA journal_size_limit = 67108864")
     connection.execute("PRAGMA secure_delete = ON")
-    _check_owner(connection)
     _migrate(connection)
     _look_over(connection)
 
@@ -174,15 +183,18 @@ def _statements(script: str) -> list[str]:
 
 
 def _look_over(connection: sqlite.Connection) -> None:
-    """A cheap look for damage: the schema's trees and the log's newest pages. The whole file
-    (`PRAGMA integrity_check`) takes minutes at 10 GB and is for `verify`."""
+    """A cheap look for damage: the schema's trees and what the window is read back from, so
+    that a start ends here or not at all. The whole file (`PRAGMA integrity_check`) takes
+    minutes at 10 GB and is for `verify`."""
     for (table,) in connection.execute(
         "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
     ).fetchall():
         connection.execute(f"SELECT * FROM {table} LIMIT 1").fetchall()  # noqa: S608
     connection.execute(
-        "SELECT sum(length(message_id)) FROM (SELECT * FROM events ORDER BY seq DESC LIMIT 1000)"
+        "SELECT sum(length(site) + length(message_id)) FROM "
+        "(SELECT site, message_id FROM events ORDER BY seq DESC LIMIT 65536)"
     ).fetchone()
+    connection.execute("SELECT max(hashes) FROM dedupe_segments").fetchone()
 
 
 def _fold_back(connection: sqlite.Connection) -> None:
@@ -197,6 +209,7 @@ def _rescue(path: Path) -> dict[str, list[Any]]:
     except sqlite.Error:
         return rescued
     try:
+        connection.execute("PRAGMA writable_schema = ON")  # reads on in a file that was cut short
         for table in ("site_keys", "meta"):
             try:
                 rescued[table] = connection.execute(f"SELECT * FROM {table}").fetchall()  # noqa: S608
@@ -234,16 +247,19 @@ def translate(error: sqlite.Error) -> StoreUnavailable | BadRow:
 
 def code_of(error: sqlite.Error) -> int:
     """SQLite's primary result code."""
-    return int(error.sqlite_errorcode) & 0xFF
+    return int(getattr(error, "sqlite_errorcode", 1)) & 0xFF  # the module's own errors have none
 
 
 def site_keys(connection: sqlite.Connection, names: list[str]) -> dict[str, str]:
     """The write key of each site in `names`, made and kept where there is none."""
+    made = 0
     for name in names:
-        connection.execute(
+        made += connection.execute(
             "INSERT OR IGNORE INTO site_keys VALUES (?, ?)",
             (name, f"wk_{secrets.token_urlsafe(18)}"),
-        )
+        ).rowcount
+    if made:  # into the file itself: a lost write-ahead log must not cost the pages their key
+        _fold_back(connection)
     return dict(connection.execute("SELECT site, key FROM site_keys").fetchall())
 
 
@@ -256,6 +272,8 @@ def read_site_keys(path: Path) -> dict[str, str]:
         return dict(connection.execute("SELECT site, key FROM site_keys").fetchall())
     except sqlite.OperationalError:
         return {}
+    except sqlite.DatabaseError as error:
+        raise CollectorError(f"{path}: {translate(error)}; `serve` sets it aside") from error
     finally:
         connection.close()
 

@@ -4,6 +4,7 @@ import ipaddress
 from functools import lru_cache
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+_REMEMBERED = 128  # characters; 16,384 headers of 16 KB would be 268 MB
 
 
 class Addresses:
@@ -13,12 +14,20 @@ class Addresses:
     def __init__(self, trusted_proxies: tuple[str, ...], keep: str) -> None:
         self._trusted = tuple(ipaddress.ip_network(t, strict=False) for t in trusted_proxies)
         self._keep = keep
-        self.client = lru_cache(maxsize=16_384)(self._client)
-        self.masked = lru_cache(maxsize=16_384)(self._masked)
+        self._known_client = lru_cache(maxsize=16_384)(self._client)
+        self._known_masked = lru_cache(maxsize=16_384)(self._masked)
 
-    def _client(self, peer: str, forwarded: str) -> str:
+    def client(self, peer: str, forwarded: str) -> str:
         """The rightmost address of X-Forwarded-For that is no trusted proxy's; the peer's own
         when the peer is not trusted or the header says nothing usable."""
+        known = len(forwarded) <= _REMEMBERED
+        return self._known_client(peer, forwarded) if known else self._client(peer, forwarded)
+
+    def masked(self, text: str) -> str | None:
+        """The address as it is stored, None when it is none or none is to be kept."""
+        return self._known_masked(text) if len(text) <= _REMEMBERED else None
+
+    def _client(self, peer: str, forwarded: str) -> str:
         client = peer
         for hop in [*reversed(forwarded.split(",")), ""]:
             address = _parse(client)
@@ -31,7 +40,6 @@ class Addresses:
         return client
 
     def _masked(self, text: str) -> str | None:
-        """The address as it is stored, None when it is none or none is to be kept."""
         address = _parse(text)
         if address is None or self._keep == "none":
             return None

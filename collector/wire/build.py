@@ -10,7 +10,7 @@ from collector.clock import uuid7
 from collector.config import Limits
 from collector.errors import Refused
 from collector.event import TYPES, Event
-from collector.wire.message import Call, Id, Item, Refusal, invalid
+from collector.wire.message import ABSENT, Call, Item, Refusal, invalid
 
 
 class Arrival(msgspec.Struct, frozen=True, gc=False):
@@ -38,9 +38,10 @@ class _Context(msgspec.Struct, rename="camel", gc=False):
     page: _Page | None = None
     user_agent: str | None = None
     ip: str | None = None
-    consent: msgspec.Raw | None = None
+    consent: msgspec.Raw = ABSENT
 
 
+Clock = tuple[int | None, int]
 _PAGE = msgspec.json.Decoder(_Page)
 _CONTEXT = msgspec.json.Decoder(_Context)
 _NO_PAGE = _Page()
@@ -50,23 +51,20 @@ _ENCODE = msgspec.json.Encoder().encode
 
 def events(call: Call, arrival: Arrival) -> list[Event]:
     """The events of a call; the ones that break a rule are moved to `call.refused`."""
-    built: list[Event] = []
-    shift = _clock_shift(call.sent_at, arrival)
+    clock = _clock(call.sent_at, arrival)
     try:
-        for item in call.items:
-            built.append(_event(item, call, arrival, shift))
+        return [_event(item, call, arrival, clock) for item in call.items]
     except Refused:
-        return _one_by_one(call, arrival, shift)
-    return built
+        return _one_by_one(call, arrival, clock)
 
 
-def _one_by_one(call: Call, arrival: Arrival, shift: int) -> list[Event]:
+def _one_by_one(call: Call, arrival: Arrival, clock: Clock) -> list[Event]:
     built: list[Event] = []
     taken = {refusal.index for refusal in call.refused}
     places = (i for i in range(len(call.items) + len(taken)) if i not in taken)
     for index, item in zip(places, list(call.items), strict=True):
         try:
-            built.append(_event(item, call, arrival, shift))
+            built.append(_event(item, call, arrival, clock))
         except Refused as error:
             if call.batched:
                 error = invalid(error.message.replace("`$", f"`$.batch[{index}]"), error.status)
@@ -75,7 +73,7 @@ def _one_by_one(call: Call, arrival: Arrival, shift: int) -> list[Event]:
     return built
 
 
-def _event(item: Item, call: Call, arrival: Arrival, shift: int) -> Event:
+def _event(item: Item, call: Call, arrival: Arrival, clock: Clock) -> Event:
     kind = item.type
     if kind not in TYPES:
         raise invalid(f"expected one of {', '.join(sorted(TYPES))} - at `$.type`")
@@ -87,8 +85,11 @@ def _event(item: Item, call: Call, arrival: Arrival, shift: int) -> Event:
     name = item.event if kind == "track" else item.name
     if kind == "track" and not name:
         raise invalid("expected a name - at `$.event`")
-    properties = _object(item.properties, "properties")
-    context = _object(item.context, "context")
+    properties = context = None
+    if item.properties is not ABSENT:
+        properties = _object(item.properties, "properties")
+    if item.context is not ABSENT:
+        context = _object(item.context, "context")
     ctx = _NO_CONTEXT if context is None else _decoded(_CONTEXT, context, _context_slowly)
     page = ctx.page or _NO_PAGE
     if kind == "page" and properties is not None:
@@ -96,18 +97,27 @@ def _event(item: Item, call: Call, arrival: Arrival, shift: int) -> Event:
     ip, consent = arrival.ip, None
     if ctx.ip is not None and context is not None:
         ip, context = _own_address(ctx.ip, context, arrival)
-    if ctx.consent is not None or arrival.gpc:
+    if ctx.consent is not ABSENT or arrival.gpc:
         consent = _consent(ctx.consent, arrival.gpc)
-    timestamp, sent_at, original = _times(item, call, arrival, shift)
+    if item.sent_at is not call.sent_at and item.sent_at is not None:
+        clock = _clock(item.sent_at, arrival)
+    sent_at, shift = clock
+    original = None if item.timestamp is None else to_ms(item.timestamp)
+    if original is None:
+        timestamp = arrival.received_at
+    elif call.historical:
+        timestamp = original
+    else:
+        timestamp = min(original + shift, arrival.received_at)
     return Event(
         message_id,
         arrival.site,
         kind,
         name or None,
-        _text(item.user_id),
-        _text(item.anonymous_id),
-        _text(item.group_id),
-        _text(item.previous_id),
+        _text(item.user_id) if item.user_id is not None else None,
+        _text(item.anonymous_id) if item.anonymous_id is not None else None,
+        _text(item.group_id) if item.group_id is not None else None,
+        _text(item.previous_id) if item.previous_id is not None else None,
         timestamp,
         arrival.received_at,
         sent_at,
@@ -117,7 +127,7 @@ def _event(item: Item, call: Call, arrival: Arrival, shift: int) -> Event:
         page.title,
         page.referrer,
         properties,
-        _object(item.traits, "traits"),
+        _object(item.traits, "traits") if item.traits is not ABSENT else None,
         context,
         ip,
         ctx.user_agent or arrival.user_agent,
@@ -135,36 +145,18 @@ def _object(raw: msgspec.Raw, name: str) -> str | None:
     return text
 
 
-def _text(value: Id) -> str | None:
-    if value is None or type(value) is str:
-        return value or None
-    return str(value)
+def _text(value: int | str) -> str | None:
+    return str(value) or None
 
 
-def _times(
-    item: Item, call: Call, arrival: Arrival, shift: int
-) -> tuple[int, int | None, int | None]:
-    """timestamp, sent_at and original_timestamp by the rule in docs/BEHAVIOR.md: a clock that
-    is off by more than the setting is corrected, and no event lies in the future."""
-    received = arrival.received_at
-    sent = call.sent_at
-    if item.sent_at is not None and item.sent_at is not sent:
-        sent = item.sent_at
-        shift = _clock_shift(sent, arrival)
-    sent_ms = None if sent is None else to_ms(sent)
-    if item.timestamp is None:
-        return received, sent_ms, None
-    original = to_ms(item.timestamp)
-    if call.historical:
-        return original, sent_ms, original
-    return min(original + shift, received), sent_ms, original
-
-
-def _clock_shift(sent: datetime | None, arrival: Arrival) -> int:
+def _clock(sent: datetime | None, arrival: Arrival) -> Clock:
+    """What a client says of its clock: sentAt in milliseconds, and what to add to its times,
+    which is nothing unless the clock is off by more than the setting."""
     if sent is None:
-        return 0
-    skew = arrival.received_at - to_ms(sent)
-    return skew if abs(skew) > arrival.limits.clock_skew_s * 1000 else 0
+        return None, 0
+    sent_ms = to_ms(sent)
+    skew = arrival.received_at - sent_ms
+    return sent_ms, skew if abs(skew) > arrival.limits.clock_skew_s * 1000 else 0
 
 
 def to_ms(at: datetime) -> int:
@@ -218,7 +210,7 @@ def _context_slowly(value: dict[str, Any]) -> _Context:
         page=_page_slowly(page) if isinstance(page, dict) else None,
         user_agent=agent if isinstance(agent, str) else None,
         ip=ip if isinstance(ip, str) else "" if ip is not None else None,
-        consent=msgspec.Raw(_ENCODE(value["consent"])) if value.get("consent") else None,
+        consent=msgspec.Raw(_ENCODE(value["consent"])) if "consent" in value else ABSENT,
     )
 
 
@@ -234,9 +226,9 @@ def _own_address(text: str, context: str, arrival: Arrival) -> tuple[str | None,
     return ip or arrival.ip, _ENCODE(value).decode()
 
 
-def _consent(given: msgspec.Raw | None, gpc: bool) -> str:
-    text = "null" if given is None else str(given, "utf-8")
+def _consent(given: msgspec.Raw, gpc: bool) -> str | None:
+    text = str(given, "utf-8") or "null"
     if not gpc:
-        return text
+        return None if text == "null" else text
     value = msgspec.json.decode(text)
     return _ENCODE({**(value if isinstance(value, dict) else {}), "gpc": True}).decode()

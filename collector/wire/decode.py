@@ -84,10 +84,10 @@ def _event_by_event(body: bytes, limits: Limits) -> Call:
     _check_count(len(spans), limits)
     rest = body if not spans else body[: spans[0][0]] + body[spans[-1][1] :]
     try:
-        junk.check(rest, "$")
         envelope = _ENVELOPE.decode(rest)
     except _ERRORS as error:
         raise invalid(_said(error, "$"), code="invalid_json") from None
+    junk.check(rest, "$")
     call = Call(envelope.write_key, [], [], envelope.sent_at, batched=True)
     for index, (start, end) in enumerate(spans):
         raw, at = body[start:end], f"$.batch[{index}]"
@@ -128,10 +128,11 @@ def _check_item(item: Item, at: str) -> None:
 
 def _any_beyond(body: bytes, items: list[Item], limits: Limits) -> bool:
     """True when an event may be too large or too deep, as far as the whole body allows it."""
-    if len(body) > limits.event_bytes and any(
-        len(_ENCODER.encode(item)) > limits.event_bytes for item in items
-    ):
-        return True
+    if len(body) > limits.event_bytes and items:
+        sizes = [len(_ENCODER.encode(item)) for item in items]
+        unseen = max(0, len(body) - sum(sizes))  # fields that are not kept, the envelope
+        if max(sizes) + unseen > limits.event_bytes:
+            return True
     if body.count(b"{") + body.count(b"[") <= limits.depth:
         return False
     return any(

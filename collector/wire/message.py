@@ -6,12 +6,21 @@ from typing import Annotated
 
 import msgspec
 import yarl
+from multidict import istr
 
 from collector.errors import Refused
 
 # Segment's ids are strings; clients in typed languages send numbers, as its own API takes them.
 Id = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | str | None
 ABSENT = msgspec.Raw(b"")
+
+# Header names that aiohttp's headers find without lowering them first (a third of a look-up).
+AUTHORIZATION = istr("Authorization")
+CONTENT_ENCODING = istr("Content-Encoding")
+FORWARDED_FOR = istr("X-Forwarded-For")
+ORIGIN = istr("Origin")
+SEC_GPC = istr("Sec-GPC")
+USER_AGENT = istr("User-Agent")
 
 
 class Request(msgspec.Struct, frozen=True, gc=False):

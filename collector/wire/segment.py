@@ -14,10 +14,11 @@ import msgspec
 from collector.config import Limits
 from collector.errors import Refused
 from collector.wire import decode
-from collector.wire.message import Answer, Call, Refusal, Request, invalid
+from collector.wire.message import AUTHORIZATION, Answer, Call, Refusal, Request, invalid
 
 _JSON = "application/json"
-_OK = Answer(200, _JSON, b'{"success":true}')
+OK = Answer(200, _JSON, b'{"success":true}')
+_LONGEST_BASIC = 512  # characters; no write key is longer, and what is cached stays small
 
 
 def single(request: Request, kind: str, limits: Limits) -> Call:
@@ -58,7 +59,7 @@ def pixel(request: Request, kind: str, limits: Limits) -> Call:
 def answer(refused: list[Refusal], stored: int) -> Answer:
     """Exactly `{"success":true}` when all were taken: older SDKs retry on anything else."""
     if not refused:
-        return _OK
+        return OK
     if not stored:
         first = refused[0].error
         return error(first)
@@ -85,8 +86,8 @@ def error(refused: Refused) -> Answer:
 
 def _keyed(call: Call, request: Request) -> Call:
     """The write key: Basic's user name, else the body's, else the query's."""
-    header = request.headers.get("Authorization")
-    basic = _basic_user(header) if header else None
+    header = request.headers.get(AUTHORIZATION)
+    basic = _basic_user(header) if header and len(header) <= _LONGEST_BASIC else None
     if basic:
         call.key = basic
     elif not call.key and request.url.raw_query_string:

@@ -10,7 +10,8 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple
+
+import msgspec
 
 from collector.config import Store
 from collector.errors import BadRow, CollectorError, Overloaded, StoreUnavailable
@@ -23,7 +24,7 @@ log = logging.getLogger(__name__)
 Done = Callable[[CollectorError | None], None]
 
 
-class Ticket(NamedTuple):
+class Ticket(msgspec.Struct, frozen=True):
     """One request's events. `size` is what it counts for in the buffer, in bytes."""
 
     events: list[Event]
@@ -50,6 +51,9 @@ class Writer:
         self._wake = asyncio.Event()
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
+        self._max_events = settings.buffer_events
+        self._max_bytes = settings.buffer_bytes
+        self.full = False
         self.buffered_events = 0
         self.buffered_bytes = 0
         self.unavailable: str | None = None
@@ -64,22 +68,15 @@ class Writer:
         if self._task:
             await self._task
 
-    @property
-    def full(self) -> bool:
-        return (
-            self.buffered_events >= self._settings.buffer_events
-            or self.buffered_bytes >= self._settings.buffer_bytes
-        )
-
     def submit(self, events: list[Event], rejects: list[Reject], size: int, done: Done) -> None:
         """Take a request's events; `done` hears of them once. Raises Overloaded when the
         buffer is full: nothing was taken, the client is to come again."""
         if self.full or self._stopping:
             raise Overloaded("the buffer is full" if self.full else "the collector is stopping")
-        self.buffered_events += len(events) + len(rejects)
-        self.buffered_bytes += size
+        if not self._tickets:
+            self._wake.set()
         self._tickets.append(Ticket(events, rejects, size, done))
-        self._wake.set()
+        self._count(len(events) + len(rejects), size)
 
     async def append(self, events: list[Event], rejects: list[Reject] | None = None) -> None:
         """`submit` for callers who wait: returns when the events are on disk, or raises."""
@@ -130,9 +127,15 @@ class Writer:
                 log.info("the store can write again")
                 self.unavailable = None
         for ticket in tickets:
-            self.buffered_events -= len(ticket.events) + len(ticket.rejects)
-            self.buffered_bytes -= ticket.size
+            self._count(-len(ticket.events) - len(ticket.rejects), -ticket.size)
             ticket.done(error)
+
+    def _count(self, events: int, size: int) -> None:
+        self.buffered_events += events
+        self.buffered_bytes += size
+        self.full = (
+            self.buffered_events >= self._max_events or self.buffered_bytes >= self._max_bytes
+        )
 
     async def _store(self, events: list[Event], rejects: list[Reject]) -> None:
         """One transaction; where a row cannot be stored, halves, until that row is alone."""
