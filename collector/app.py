@@ -92,7 +92,8 @@ class App:
         if self.writer.unavailable and time.monotonic() - self._probed_at > 1:
             self._probed_at = time.monotonic()
             with contextlib.suppress(CollectorError):
-                await self.writer.append([])
+                await self._database.run(db.probe)
+                self.writer.recovered()
         return self.writer.unavailable or ("the buffer is full" if self.writer.full else None)
 
     @property

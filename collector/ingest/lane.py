@@ -212,6 +212,8 @@ class IngestProtocol(RequestHandler):
     ) -> web.StreamResponse:
         """The parser's errors in our form: code, message and CORS, and nothing of what the
         client sent in the log."""
+        if isinstance(exc, ConnectionError):  # the client has gone; nobody reads the answer
+            return respond.response(respond.failed(400, "aborted", "request cut off"), "*", True)
         if status == 500:
             self.log_exception("unhandled error in a request", exc_info=exc)
             return respond.response(respond.failed(500, "internal", "internal error"), "*", True)

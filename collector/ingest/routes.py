@@ -46,7 +46,7 @@ class Routes:
             body = await self._body(request)
         except Refused as error:
             answer = self._service.refuse(route, error)
-            return respond.response(answer, origin, close=error.status in (408, 413))
+            return respond.response(answer, origin, close=error.code != "unsupported_encoding")
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
 
         def reply(answer: Answer) -> None:
@@ -83,6 +83,7 @@ class Routes:
                 408, "timeout", f"body not complete after {self._body_timeout_s:g} s"
             ) from None
         except (ContentEncodingError, RequestPayloadError):
+            request.content.feed_eof()  # or aiohttp reads on to the same error, and logs it
             raise Refused(400, "bad_encoding", "the body cannot be read or inflated") from None
         finally:
             self.reading -= 1

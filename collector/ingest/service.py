@@ -2,8 +2,10 @@
 hot lane and the normal routes are two skins over it, so they cannot differ in what they say."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
+
+from multidict import MultiMapping
 
 from collector import clock
 from collector.config import Config
@@ -136,12 +138,14 @@ class Service:
 
     def _address(self, request: Request) -> str | None:
         forwarded = request.headers.get(FORWARDED_FOR, "")
-        client = self._addresses.client(request.peer, forwarded)
+        if forwarded:  # a proxy may add a line of its own below the visitor's
+            forwarded = ",".join(request.headers.getall(FORWARDED_FOR))
+        client, stored = self._addresses.place(request.peer, forwarded)
         self._watch.saw(client)
-        return self._addresses.masked(client)
+        return stored
 
 
-def _user_agent(headers: Mapping[str, str]) -> str | None:
+def _user_agent(headers: MultiMapping[str]) -> str | None:
     agent = headers.get(USER_AGENT)
     if agent is None or agent.isascii():
         return agent[:_AGENT_CHARS] if agent else None

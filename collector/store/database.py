@@ -104,7 +104,12 @@ async def open_database(path: Path, durability: str, checkpoint_pages: int) -> D
 
 
 async def _open(path: Path, durability: str, checkpoint_pages: int) -> Database:
-    connection = await aiosqlite.Connection(lambda: _connect(path), 64)
+    connection = aiosqlite.Connection(lambda: _connect(path), 64)
+    try:
+        await connection
+    except sqlite.Error:
+        connection._thread.join()  # on its way out, and not to report to a loop that is gone
+        raise
     try:
         await _on_thread(connection, _prepare, durability, checkpoint_pages)
     except BaseException:
@@ -283,6 +288,12 @@ def meta(connection: sqlite.Connection, name: str, make: Callable[[], str]) -> s
     connection.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (name, make()))
     row = connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
     return str(row[0])
+
+
+def probe(connection: sqlite.Connection) -> None:
+    """Find out whether the store can write: commit 64 KiB and take it away again."""
+    connection.execute("INSERT OR REPLACE INTO meta VALUES ('probe', hex(zeroblob(32768)))")
+    connection.execute("DELETE FROM meta WHERE name = 'probe'")
 
 
 def measure_sync(folder: Path, rounds: int = 8) -> float:

@@ -9,6 +9,7 @@ Invariants: `last_seq` and the window move only after COMMIT has returned; one b
 way at a time; node_seq of an event accepted here is its seq, which is never used again.
 """
 
+import contextlib
 import fcntl
 import logging
 import os
@@ -188,7 +189,9 @@ def _append(connection: sqlite.Connection, work: _Work) -> int:
                 connection.execute("ROLLBACK")
             raise
     if work.count:
-        os.pwrite(work.mark, b"%020d\n" % (work.first_seq + work.count - 1), 0)
+        # It is committed whatever becomes of the mark, which then only says less.
+        with contextlib.suppress(OSError):
+            os.pwrite(work.mark, b"%020d\n" % (work.first_seq + work.count - 1), 0)
     return expired
 
 

@@ -14,18 +14,23 @@ class Addresses:
     def __init__(self, trusted_proxies: tuple[str, ...], keep: str) -> None:
         self._trusted = tuple(ipaddress.ip_network(t, strict=False) for t in trusted_proxies)
         self._keep = keep
-        self._known_client = lru_cache(maxsize=16_384)(self._client)
+        self._known_place = lru_cache(maxsize=16_384)(self._place)
         self._known_masked = lru_cache(maxsize=16_384)(self._masked)
 
-    def client(self, peer: str, forwarded: str) -> str:
-        """The rightmost address of X-Forwarded-For that is no trusted proxy's; the peer's own
-        when the peer is not trusted or the header says nothing usable."""
+    def place(self, peer: str, forwarded: str) -> tuple[str, str | None]:
+        """The client's address, and as it is stored. The client is the rightmost address of
+        X-Forwarded-For that is no trusted proxy's; the peer when the peer is not trusted or the
+        header says nothing usable."""
         known = len(forwarded) <= _REMEMBERED
-        return self._known_client(peer, forwarded) if known else self._client(peer, forwarded)
+        return self._known_place(peer, forwarded) if known else self._place(peer, forwarded)
 
     def masked(self, text: str) -> str | None:
         """The address as it is stored, None when it is none or none is to be kept."""
         return self._known_masked(text) if len(text) <= _REMEMBERED else None
+
+    def _place(self, peer: str, forwarded: str) -> tuple[str, str | None]:
+        client = self._client(peer, forwarded)
+        return client, self._masked(client)
 
     def _client(self, peer: str, forwarded: str) -> str:
         client = peer

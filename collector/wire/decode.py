@@ -53,6 +53,14 @@ _ENCODER = msgspec.json.Encoder()
 
 def single(body: bytes, kind: str, limits: Limits) -> Call:
     """The body of `/v1/track` and its like: one event of type `kind`."""
+    if len(body) <= limits.event_bytes and junk.risk(body) <= limits.depth:
+        try:
+            item = ITEM.decode(body)
+        except _ERRORS:
+            pass  # named below
+        else:
+            item.type = kind
+            return Call(item.write_key, [item], [], item.sent_at)
     try:
         if len(body) > limits.event_bytes:
             raise invalid(f"over {limits.event_bytes} bytes - at `$`", 413, "too_large")
@@ -66,14 +74,15 @@ def single(body: bytes, kind: str, limits: Limits) -> Call:
 def batch(body: bytes, limits: Limits) -> Call:
     """The body of `/v1/batch`: `{batch: [...], writeKey, sentAt, context}`. Raises Refused
     when the envelope is unsound; an unsound event is refused alone."""
-    if not junk.suspicious(body):
+    risk = junk.risk(body)
+    if risk != junk.JUNK:
         try:
             whole = _BATCH.decode(body)
         except _ERRORS:
             pass  # named event by event below
         else:
             _check_count(len(whole.batch), limits)
-            if not _any_beyond(body, whole.batch, limits):
+            if not _any_beyond(body, whole.batch, limits, risk > limits.depth):
                 _merge_context(whole.batch, whole.context)
                 return Call(whole.write_key, whole.batch, [], whole.sent_at, batched=True)
     return _event_by_event(body, limits)
@@ -126,16 +135,14 @@ def _check_item(item: Item, at: str) -> None:
             junk.check(raw, f"{at}.{name}")
 
 
-def _any_beyond(body: bytes, items: list[Item], limits: Limits) -> bool:
-    """True when an event may be too large or too deep, as far as the whole body allows it."""
+def _any_beyond(body: bytes, items: list[Item], limits: Limits, deep: bool) -> bool:
+    """True when an event may be too large or too deep; `deep`: the whole body allows it."""
     if len(body) > limits.event_bytes and items:
         sizes = [len(_ENCODER.encode(item)) for item in items]
         unseen = max(0, len(body) - sum(sizes))  # fields that are not kept, the envelope
         if max(sizes) + unseen > limits.event_bytes:
             return True
-    if body.count(b"{") + body.count(b"[") <= limits.depth:
-        return False
-    return any(
+    return deep and any(
         junk.deeper_than(bytes(raw), limits.depth - 1)
         for item in items
         for raw in (item.properties, item.traits, item.context)

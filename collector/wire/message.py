@@ -1,12 +1,11 @@
 """What goes into a protocol and what comes out of it: plain values, no server, no database."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated
 
 import msgspec
 import yarl
-from multidict import istr
+from multidict import MultiMapping, istr
 
 from collector.errors import Refused
 
@@ -28,7 +27,7 @@ class Request(msgspec.Struct, frozen=True, gc=False):
 
     method: str
     url: yarl.URL
-    headers: Mapping[str, str]
+    headers: MultiMapping[str]
     body: bytes
     peer: str
 

@@ -123,9 +123,7 @@ class Writer:
             self._failed(error)
         else:
             self._observe(time.perf_counter() - started)
-            if self.unavailable:
-                log.info("the store can write again")
-                self.unavailable = None
+            self.recovered()
         for ticket in tickets:
             self._count(-len(ticket.events) - len(ticket.rejects), -ticket.size)
             ticket.done(error)
@@ -171,6 +169,12 @@ class Writer:
             repr(bad).encode("utf-8", "backslashreplace"),
         )
         await self._store([], [*rejects, row])
+
+    def recovered(self) -> None:
+        """The store has shown that it can write."""
+        if self.unavailable:
+            log.info("the store can write again")
+            self.unavailable = None
 
     def _failed(self, error: CollectorError) -> None:
         self._metrics.failed_commits += 1
