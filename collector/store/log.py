@@ -15,6 +15,7 @@ import logging
 import os
 import secrets
 from array import array
+from operator import attrgetter
 from pathlib import Path
 
 import msgspec
@@ -28,12 +29,40 @@ from collector.store.window import SEGMENT, Window, unpack
 log = logging.getLogger(__name__)
 
 _COLUMNS = Event.__struct_fields__
-# 1: JSON array of events, 2: seq of the first, 3: this node's id
-_INSERT = (
-    f"INSERT INTO events (seq, {', '.join(_COLUMNS)}) SELECT ?2 + key, "  # noqa: S608
-    + ", ".join(f"value ->> {i}" for i in range(len(_COLUMNS) - 2))
-    + ", coalesce(value ->> 25, ?3), coalesce(value ->> 26, ?2 + key) FROM jsonb_each(?1)"
+_RARE = (
+    "group_id",
+    "previous_id",
+    "traits",
+    "consent",
+    "trusted",
+    "bot",
+    "violations",
+    "node_id",
+    "node_seq",
 )
+_rare = attrgetter(*_RARE)
+_NOTHING_RARE = {(None,) * len(_RARE)}
+
+
+def _insert_statement(rare: bool) -> str:
+    """Parameters: 1 JSON array of events, 2 seq of the first, 3 this node's id.
+
+    Without the rare columns where a batch has none in them: taking a column out of the JSON
+    costs 0.2 µs, also when it is null."""
+    source = {
+        name: f"value ->> {i}" for i, name in enumerate(_COLUMNS) if rare or name not in _RARE
+    }
+    source["node_id"] = f"coalesce(value ->> {_COLUMNS.index('node_id')}, ?3)" if rare else "?3"
+    source["node_seq"] = "?2 + key"
+    if rare:
+        source["node_seq"] = f"coalesce(value ->> {_COLUMNS.index('node_seq')}, ?2 + key)"
+    return (
+        f"INSERT INTO events (seq, {', '.join(source)}) "  # noqa: S608
+        f"SELECT ?2 + key, {', '.join(source.values())} FROM jsonb_each(?1)"
+    )
+
+
+_INSERT = {rare: _insert_statement(rare) for rare in (False, True)}
 _REJECT = (
     "INSERT INTO rejected (site, received_at, batch_index, status, code, message, body) "
     "VALUES (?, ?, ?, ?, ?, ?, ?)"
@@ -56,6 +85,7 @@ class Appended(msgspec.Struct, frozen=True):
 class _Work(msgspec.Struct, frozen=True):
     """One transaction, ready for the writing thread."""
 
+    insert: str
     events: str
     count: int
     first_seq: int
@@ -95,11 +125,14 @@ class EventLog:
         """Store a batch; returns when it is committed and synced.
 
         Raises StoreUnavailable or BadRow, and then nothing of it was stored."""
-        fresh, keys = await self._fresh(events)
-        work = self._work(fresh, keys, rejects)
-        first = self.last_seq + 1
-        self._seen.add(keys, first)
+        fresh, first = events, self.last_seq + 1
+        hashed = self._seen.hash
+        keys = [hashed(event.site, event.message_id) for event in events]
+        if not self._seen.add_unseen(keys, first):
+            fresh, keys = await self._fresh(events, keys)
+            self._seen.add(keys, first)
         try:
+            work = self._work(fresh, keys, rejects)
             expired = await self._database.run(_append, work)
         except CollectorError:
             self._seen.remove(keys, first)
@@ -110,14 +143,10 @@ class EventLog:
             del self._tail[:SEGMENT]
         return Appended(len(fresh), len(events) - len(fresh), expired)
 
-    async def _fresh(self, events: list[Event]) -> tuple[list[Event], list[int]]:
+    async def _fresh(self, events: list[Event], keys: list[int]) -> tuple[list[Event], list[int]]:
         """The events not seen before, and their hashes. A hit by hash counts only when the
         full id in the log (or earlier in this batch) is the same."""
-        hashed = self._seen.hash
-        keys = [hashed(event.site, event.message_id) for event in events]
         suspects = self._seen.candidates(keys, self.last_seq)
-        if not suspects and len(set(keys)) == len(keys):
-            return events, keys
         known = set(await self._database.run(_ids, suspects)) if suspects else set()
         fresh, fresh_keys = [], []
         for event, key in zip(events, keys, strict=True):
@@ -137,6 +166,7 @@ class EventLog:
         if len(self._tail) + len(keys) >= SEGMENT:
             segment = (self._tail + array("Q", keys))[:SEGMENT].tobytes()
         return _Work(
+            _INSERT[set(map(_rare, events)) != _NOTHING_RARE],
             text,
             len(events),
             self.last_seq + 1,
@@ -166,14 +196,13 @@ def _append(connection: sqlite.Connection, work: _Work) -> int:
     """The transaction. A batch of events alone, the common case, is one statement, which is a
     transaction by itself: each further one would wait for the interpreter lock again."""
     expired = 0
-    insert = (_INSERT, (work.events, work.first_seq, work.node_id))
     if work.count and not work.rejects and not work.segment:
-        _insert(connection, *insert)
+        _insert(connection, work)
     else:
         connection.execute("BEGIN IMMEDIATE")
         try:
             if work.count:
-                _insert(connection, *insert)
+                _insert(connection, work)
             expired = _write_rejects(connection, work)
             if work.segment:
                 connection.execute(
@@ -195,9 +224,9 @@ def _append(connection: sqlite.Connection, work: _Work) -> int:
     return expired
 
 
-def _insert(connection: sqlite.Connection, sql: str, parameters: tuple[str, int, str]) -> None:
+def _insert(connection: sqlite.Connection, work: _Work) -> None:
     try:
-        connection.execute(sql, parameters)
+        connection.execute(work.insert, (work.events, work.first_seq, work.node_id))
     except sqlite.IntegrityError as error:
         if "events.seq" not in str(error):
             raise

@@ -51,6 +51,24 @@ class Window:
                 at = bucket.find(tag, at + 1)
         return found
 
+    def add_unseen(self, keys: Sequence[int], first_seq: int) -> bool:
+        """`add`, unless one of them has a candidate, or two are the same: then nothing is noted
+        and the answer is False. One pass for the common case."""
+        buckets, mask, trim_at = self._buckets, self._mask, self._trim_at
+        for seq, key in enumerate(keys, first_seq):
+            entry = (key >> 32 | (seq & 0xFFFF_FFFF) << 32).to_bytes(8, "little")
+            bucket = buckets[key & mask]
+            if bucket is None:
+                buckets[key & mask] = bytearray(entry)
+            elif bucket.find(entry[:4]) >= 0:
+                self.remove(keys[: seq - first_seq], first_seq)
+                return False
+            else:
+                bucket += entry
+                if len(bucket) > trim_at:
+                    self._trim(bucket, first_seq - 1)
+        return True
+
     def add(self, keys: Iterable[int], first_seq: int) -> None:
         """Note the events that got the seqs from `first_seq` on."""
         buckets, mask = self._buckets, self._mask
@@ -60,7 +78,7 @@ class Window:
                 bucket = buckets[key & mask] = bytearray()
             bucket += (key >> 32 | (seq & 0xFFFF_FFFF) << 32).to_bytes(8, "little")
             if len(bucket) > self._trim_at:
-                self._trim(bucket, seq)
+                self._trim(bucket, first_seq - 1)
 
     def remove(self, keys: Sequence[int], first_seq: int) -> None:
         """Take back the last `add`: its transaction was rolled back."""
@@ -71,6 +89,8 @@ class Window:
                 del bucket[-_ENTRY:]
 
     def _trim(self, bucket: bytearray, newest: int) -> None:
+        """Drop what is older than the window, `newest` being committed: were it a seq of the
+        batch under way, a rollback would have pushed out what still counts."""
         keep = 0
         while keep < len(bucket):
             low = int.from_bytes(bucket[keep + 4 : keep + 8], "little")
