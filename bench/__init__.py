@@ -1,0 +1,1 @@
+"""Benchmarks of the collector and of its peers: `python -m bench --help`."""

@@ -1,0 +1,7 @@
+"""`python -m bench`."""
+
+from bench import growth, ingest, overload, parts, peers, report, soak, sync  # noqa: F401  (each adds its commands)
+from bench.cli import main
+
+if __name__ == "__main__":
+    main(prog_name="python -m bench")
