@@ -90,4 +90,3 @@ PEERS = (
     Peer("baseline", ("single", "batch20"), Baseline, lambda: None),
     Peer("collector", ("single", "batch20", "gif"), Collector, lambda: None),
 )
-

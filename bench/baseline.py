@@ -63,10 +63,19 @@ class Baseline:
             return web.json_response({"success": False}, status=401)
         now = time.time_ns() // 1_000_000
         for item in items:
-            self._rows.append((
-                item.message_id, item.type, item.event, item.user_id, item.anonymous_id,
-                item.timestamp, now, bytes(item.properties).decode(), bytes(item.context).decode(),
-            ))
+            self._rows.append(
+                (
+                    item.message_id,
+                    item.type,
+                    item.event,
+                    item.user_id,
+                    item.anonymous_id,
+                    item.timestamp,
+                    now,
+                    bytes(item.properties).decode(),
+                    bytes(item.context).decode(),
+                )
+            )
         return web.json_response({"success": True})
 
     async def flush(self, database: Path) -> None:
@@ -88,10 +97,13 @@ async def ready(request: web.Request) -> web.Response:
 async def _serve(folder: Path, port: int, key: str) -> None:
     baseline = Baseline(key)
     app = web.Application()
-    app.add_routes([
-        web.post("/v1/track", baseline.track), web.post("/v1/batch", baseline.batch),
-        web.get("/readyz", ready),
-    ])
+    app.add_routes(
+        [
+            web.post("/v1/track", baseline.track),
+            web.post("/v1/batch", baseline.batch),
+            web.get("/readyz", ready),
+        ]
+    )
     runner = web.AppRunner(app, access_log=None, handle_signals=True)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port, backlog=1024).start()

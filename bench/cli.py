@@ -42,11 +42,15 @@ class Plan(msgspec.Struct, kw_only=True):
 _SHARED = (
     click.option("--url", help="A running collector [default: one of its own is started]."),
     click.option("--key", help="A write key of it."),
-    click.option("--json", "file", type=click.Path(path_type=Path),
-                 help="Where the result goes [default: bench/results/NAME.json, "
-                      "and nowhere with --quick]."),
-    click.option("--quick", is_flag=True,
-                 help="Seconds, to see that it works; figures mean nothing."),
+    click.option(
+        "--json",
+        "file",
+        type=click.Path(path_type=Path),
+        help="Where the result goes [default: bench/results/NAME.json, and nowhere with --quick].",
+    ),
+    click.option(
+        "--quick", is_flag=True, help="Seconds, to see that it works; figures mean nothing."
+    ),
     click.option("--full", is_flag=True, help="Longer, larger, with everything optional."),
 )
 
@@ -86,16 +90,23 @@ def measured(name: str, plan: Plan, work: _Work) -> Result:
     _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))  # one a connection
     machine = describe(scratch_root())
-    say(f"{name} on {machine.cores} x {machine.cpu}, one sync {machine.sync_ms:.2f} ms, "
-        f"load {machine.load_before:.2f}")
+    say(
+        f"{name} on {machine.cores} x {machine.cpu}, one sync {machine.sync_ms:.2f} ms, "
+        f"load {machine.load_before:.2f}"
+    )
     if machine.load_before > 0.3 * machine.cores and not plan.quick:
         say("  the machine is not idle: what else runs is noted in the result")
     started, at = time.monotonic(), datetime.now(UTC)
     with Watch(machine):
         runs, figures = work(plan)
     return Result(
-        bench=name, started_at=at.isoformat(timespec="seconds"),
-        took_s=round(time.monotonic() - started, 1), quick=plan.quick,
-        target=plan.url or Collector.name, options={**plan.own, "full": plan.full},
-        machine=machine, runs=runs, figures=medians(runs) | figures,
+        bench=name,
+        started_at=at.isoformat(timespec="seconds"),
+        took_s=round(time.monotonic() - started, 1),
+        quick=plan.quick,
+        target=plan.url or Collector.name,
+        options={**plan.own, "full": plan.full},
+        machine=machine,
+        runs=runs,
+        figures=medians(runs) | figures,
     )

@@ -95,8 +95,11 @@ class _Load:
         while (self._outstanding or self._waiting) and time.monotonic() < until:
             await asyncio.sleep(0.01)
         return Report(
-            outcomes=bytes(self._outcomes), micros=self._micros.tobytes(),
-            lag=self._lag.tobytes(), seconds=seconds, in_time=in_time,
+            outcomes=bytes(self._outcomes),
+            micros=self._micros.tobytes(),
+            lag=self._lag.tobytes(),
+            seconds=seconds,
+            in_time=in_time,
             cpu_s=time.process_time() - cpu,
         )
 
@@ -169,9 +172,7 @@ class _Load:
     async def _open(self) -> None:
         job = self._job
         loop = asyncio.get_running_loop()
-        _, connection = await loop.create_connection(
-            lambda: _Connection(self), job.host, job.port
-        )
+        _, connection = await loop.create_connection(lambda: _Connection(self), job.host, job.port)
         if self._outcomes:
             self._go_on(connection, time.monotonic())
         else:

@@ -14,18 +14,35 @@ from bench.traffic import SHAPES
 
 
 @bench(
-    click.option("--shape", "shapes", multiple=True, type=click.Choice(list(SHAPES)),
-                 help="Several at will [default: all]."),
+    click.option(
+        "--shape",
+        "shapes",
+        multiple=True,
+        type=click.Choice(list(SHAPES)),
+        help="Several at will [default: all].",
+    ),
     click.option("--seconds", type=float, help="Length of each measurement [default: 10]."),
     click.option("--rounds", type=int, help="How often [default: 3]."),
     click.option("--connections", default=256, show_default=True),
     click.option("--rate", type=float, help="Requests a second in the open loop."),
-    click.option("--share", default=0.5, show_default=True,
-                 help="Without --rate: share of the peak just measured."),
-    click.option("--headers", type=click.Choice(["browser", "few"]), default="browser",
-                 show_default=True, help="As a browser sends them, or as few as there can be."),
-    click.option("--full-window", is_flag=True,
-                 help="Start with a full deduplication window, for the memory at the peak."),
+    click.option(
+        "--share",
+        default=0.5,
+        show_default=True,
+        help="Without --rate: share of the peak just measured.",
+    ),
+    click.option(
+        "--headers",
+        type=click.Choice(["browser", "few"]),
+        default="browser",
+        show_default=True,
+        help="As a browser sends them, or as few as there can be.",
+    ),
+    click.option(
+        "--full-window",
+        is_flag=True,
+        help="Start with a full deduplication window, for the memory at the peak.",
+    ),
     click.option("--open/--no-open", "open_loop", default=True, show_default=True),
 )
 def ingest(plan: Plan) -> tuple[list[Run], dict[str, float]]:

@@ -21,7 +21,11 @@ from bench.traffic import SHAPES
 
 
 def peak(
-    target: Target, shape: str, pool: list[bytes], seconds: float, connections: int,
+    target: Target,
+    shape: str,
+    pool: list[bytes],
+    seconds: float,
+    connections: int,
     warm_up_s: float = 1.0,
 ) -> Run:
     """As much as it takes: by wrk where it is installed, else by generators of our own."""
@@ -36,13 +40,17 @@ def peak(
         account = Account(target)
         loaded = sender.load(target, seconds, connections, progress.tick)
     run = Run(
-        subject=target.name, shape=shape, load="peak", seconds=round(loaded.seconds, 3),
+        subject=target.name,
+        shape=shape,
+        load="peak",
+        seconds=round(loaded.seconds, 3),
         events=loaded.answered * SHAPES[shape],
         events_per_s=round(loaded.answered * SHAPES[shape] / loaded.seconds),
         requests_per_s=round(loaded.answered / loaded.seconds),
         generator_cpu_s=round(loaded.cpu_s, 2),
         generator_cpu_share=round(loaded.cpu_s / loaded.seconds, 3),
-        answers={"200": loaded.answered, "other": loaded.refused}, errors=loaded.errors,
+        answers={"200": loaded.answered, "other": loaded.refused},
+        errors=loaded.errors,
     )
     account.fill(run)
     account.count(run)
@@ -51,8 +59,14 @@ def peak(
 
 
 def offered(
-    target: Target, shape: str, pool: list[bytes], rate: float, seconds: float,
-    connections: int, processes: int = 1, give_up_s: float = 10.0,
+    target: Target,
+    shape: str,
+    pool: list[bytes],
+    rate: float,
+    seconds: float,
+    connections: int,
+    processes: int = 1,
+    give_up_s: float = 10.0,
 ) -> Run:
     """Requests at `rate` a second from `processes` generators; with rate 0 a closed loop."""
     kind = f"open loop, {rate:,.0f} requests/s" if rate else "peak"
@@ -61,14 +75,24 @@ def offered(
     host, port = target.address
     account = Account(target)
     start_at = time.monotonic() + 0.5 + connections / 2000
-    reports = _generate([
-        Job(
-            host=host, port=port, pool=pool, sender=sender, run=number, rate=rate / processes,
-            seconds=seconds, connections=max(1, connections // processes), start_at=start_at,
-            give_up_s=give_up_s,
-        )
-        for sender in range(processes)
-    ], progress)
+    reports = _generate(
+        [
+            Job(
+                host=host,
+                port=port,
+                pool=pool,
+                sender=sender,
+                run=number,
+                rate=rate / processes,
+                seconds=seconds,
+                connections=max(1, connections // processes),
+                start_at=start_at,
+                give_up_s=give_up_s,
+            )
+            for sender in range(processes)
+        ],
+        progress,
+    )
     run = _run_of(target, shape, rate, reports)
     account.fill(run)
     account.compare(run, reports, shape)
@@ -88,13 +112,17 @@ def _run_of(target: Target, shape: str, rate: float, reports: list[Report]) -> R
     stored, late = outcomes[outcome.STORED], latency_of(lag)
     in_time = sum(report.in_time for report in reports)
     return Run(
-        subject=target.name, shape=shape, load="open" if rate else "peak",
-        seconds=round(seconds, 3), events=stored * SHAPES[shape],
+        subject=target.name,
+        shape=shape,
+        load="open" if rate else "peak",
+        seconds=round(seconds, 3),
+        events=stored * SHAPES[shape],
         events_per_s=round(in_time * SHAPES[shape] / seconds),
         requests_per_s=round(in_time / seconds),
         offered_per_s=rate * SHAPES[shape] if rate else None,
         latency=latency_of(micros) if rate else None,
-        generator_cpu_s=round(cpu_s, 2), generator_cpu_share=round(cpu_s / seconds, 3),
+        generator_cpu_s=round(cpu_s, 2),
+        generator_cpu_share=round(cpu_s / seconds, 3),
         generator_late_p99_ms=late.p99 if late else None,
         answers={outcome.NAMES[code]: count for code, count in sorted(outcomes.items())},
         errors=outcomes[outcome.BROKEN] + outcomes[outcome.UNANSWERED],

@@ -120,8 +120,7 @@ def _python_build() -> str:
     optimization."""
     flags = f"{sysconfig.get_config_var('CONFIG_ARGS')} {sysconfig.get_config_var('PY_CFLAGS')}"
     found = [
-        name for name, flag in (("PGO", "--enable-optimizations"), ("LTO", "lto"))
-        if flag in flags
+        name for name, flag in (("PGO", "--enable-optimizations"), ("LTO", "lto")) if flag in flags
     ]
     return " and ".join(found) or "plain"
 

@@ -21,10 +21,17 @@ _FACTORS = (2.0, 5.0, 10.0)
 @bench(
     click.option("--seconds", type=float, help="Length of each measurement [default: 10]."),
     click.option("--rounds", type=int, help="How often [default: 1]."),
-    click.option("--shape", "shapes", multiple=True, type=click.Choice(list(SHAPES)),
-                 default=["single", "batch20"], show_default=True),
-    click.option("--connections", default=512, show_default=True,
-                 help="For each multiple of the peak."),
+    click.option(
+        "--shape",
+        "shapes",
+        multiple=True,
+        type=click.Choice(list(SHAPES)),
+        default=["single", "batch20"],
+        show_default=True,
+    ),
+    click.option(
+        "--connections", default=512, show_default=True, help="For each multiple of the peak."
+    ),
     click.option("--processes", default=1, show_default=True, help="Of the load generator."),
 )
 def overload(plan: Plan) -> tuple[list[Run], dict[str, float]]:

@@ -40,8 +40,9 @@ def _decode(shape: str, seconds: float) -> Run:
 
 @bench(
     click.option("--seconds", type=float, help="For each size [default: 2]."),
-    click.option("--durability", type=click.Choice(["full", "normal"]), default="full",
-                 show_default=True),
+    click.option(
+        "--durability", type=click.Choice(["full", "normal"]), default="full", show_default=True
+    ),
 )
 def store(plan: Plan) -> tuple[list[Run], dict[str, float]]:
     """EventLog.append beside a bare multi-row INSERT of the same rows, for sizes 1 to 4096."""
@@ -55,8 +56,9 @@ def store(plan: Plan) -> tuple[list[Run], dict[str, float]]:
         finally:
             limit.close()
     return runs, {
-        f"store.batch={ours.at['batch']:g}.over_limit":
-            round(ours.events_per_s / max(1, bare.events_per_s), 3)
+        f"store.batch={ours.at['batch']:g}.over_limit": round(
+            ours.events_per_s / max(1, bare.events_per_s), 3
+        )
         for ours, bare in zip(runs[::2], runs[1::2], strict=True)
     }
 

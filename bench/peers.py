@@ -13,10 +13,15 @@ from bench.result import Run, median
     click.option("--seconds", type=float, help="Length of each measurement [default: 5]."),
     click.option("--rounds", type=int, help="How often [default: 5]."),
     click.option("--connections", default=256, show_default=True),
-    click.option("--headers", type=click.Choice(["browser", "few"]), default="browser",
-                 show_default=True),
-    click.option("--peer", "names", multiple=True,
-                 help="Beside the collector: these only [default: all that are installed]."),
+    click.option(
+        "--headers", type=click.Choice(["browser", "few"]), default="browser", show_default=True
+    ),
+    click.option(
+        "--peer",
+        "names",
+        multiple=True,
+        help="Beside the collector: these only [default: all that are installed].",
+    ),
 )
 def peers(plan: Plan) -> tuple[list[Run], dict[str, float]]:
     """nginx, the plain aiohttp and aiosqlite design, and what else is installed."""

@@ -21,8 +21,12 @@ def draw(results: dict[str, Result], folder: Path) -> list[str]:
     """Returns the names of the plots made, each `<result>-<what>`."""
     made = []
     for name, result in results.items():
-        for what, plot in (("latency", _latency), ("growth", _growth), ("peers", _peers),
-                           ("memory", _memory)):
+        for what, plot in (
+            ("latency", _latency),
+            ("growth", _growth),
+            ("peers", _peers),
+            ("memory", _memory),
+        ):
             figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
             if plot(axes, result.runs):
                 made.append(f"{name}-{what}")
@@ -43,8 +47,9 @@ def _latency(axes: Any, runs: list[Run]) -> bool:
         drawn = True
     if drawn:
         axes.set_xticks(range(len(_PERCENTILES)), _PERCENTILES)
-        axes.set(xlabel="percentile", yscale="log",
-                 ylabel="ms from the intended time to the answer")
+        axes.set(
+            xlabel="percentile", yscale="log", ylabel="ms from the intended time to the answer"
+        )
         axes.grid(True, which="both", alpha=0.3)
         axes.legend(fontsize=8)
     return drawn
@@ -54,8 +59,11 @@ def _growth(axes: Any, runs: list[Run]) -> bool:
     steps = [run for run in runs if "rows_before" in run.at]
     if not steps:
         return False
-    axes.plot([(run.at["rows_before"] + run.events) / 1e6 for run in steps],
-              [run.events_per_s for run in steps], marker="o")
+    axes.plot(
+        [(run.at["rows_before"] + run.events) / 1e6 for run in steps],
+        [run.events_per_s for run in steps],
+        marker="o",
+    )
     axes.set(xlabel="rows in the table, millions", ylabel="events/s", ylim=(0, None))
     axes.grid(True, alpha=0.3)
     return True

@@ -149,8 +149,16 @@ class Collector(Served):
         folder = folder or scratch_folder()
         port, admin = free_ports(2)
         command = [
-            sys.executable, "-m", "collector", "serve", "--data", str(folder),
-            "--listen", f"127.0.0.1:{port}", "--admin", f"127.0.0.1:{admin}",
+            sys.executable,
+            "-m",
+            "collector",
+            "serve",
+            "--data",
+            str(folder),
+            "--listen",
+            f"127.0.0.1:{port}",
+            "--admin",
+            f"127.0.0.1:{admin}",
         ]
         site = {"COLLECTOR__SITE__0__NAME": "bench", "COLLECTOR__SITE__0__KEY": KEY}
         super().__init__(command, folder, port, {**site, **env})

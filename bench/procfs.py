@@ -51,9 +51,7 @@ def process_ticks() -> dict[int, tuple[str, int, set[int]]]:
         pid = int(stat.parent.name)
         parents[pid] = int(fields[1])
         found[pid] = (name, int(fields[11]) + int(fields[12]))
-    return {
-        pid: (name, ticks, _line(pid, parents)) for pid, (name, ticks) in found.items()
-    }
+    return {pid: (name, ticks, _line(pid, parents)) for pid, (name, ticks) in found.items()}
 
 
 def _line(pid: int, parents: dict[int, int]) -> set[int]:

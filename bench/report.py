@@ -11,8 +11,13 @@ from bench.result import RESULTS, Result, load
 
 
 @main.command()
-@click.option("--results", "folder", type=click.Path(path_type=Path, file_okay=False),
-              default=RESULTS, help="Where the JSON files are, and the report goes.")
+@click.option(
+    "--results",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=RESULTS,
+    help="Where the JSON files are, and the report goes.",
+)
 def report(folder: Path) -> None:
     """REPORT.md with tables, and plots as SVG and PNG, from the results' JSON files."""
     results = read(folder)

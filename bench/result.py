@@ -105,7 +105,11 @@ def latency_of(micros: "array[int]") -> Latency | None:
         return float(histogram.get_value_at_percentile(percentile)) / 1000
 
     return Latency(
-        len(micros), ms(50), ms(99), ms(99.9), max(micros) / 1000,
+        len(micros),
+        ms(50),
+        ms(99),
+        ms(99.9),
+        max(micros) / 1000,
         {f"{point:g}": ms(point) for point in _POINTS},
     )
 

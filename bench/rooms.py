@@ -81,7 +81,12 @@ def unread(request: Request) -> Request:
 
 def arrival() -> build.Arrival:
     return build.Arrival(
-        "bench", time.time_ns() // 1_000_000, "203.0.113.0", "Mozilla/5.0", False, Limits(),
+        "bench",
+        time.time_ns() // 1_000_000,
+        "203.0.113.0",
+        "Mozilla/5.0",
+        False,
+        Limits(),
         lambda text: text,
     )
 
@@ -127,13 +132,21 @@ class Stopwatch:
         self.cpu_s += time.process_time() - self._cpu
 
     def run(
-        self, subject: str, shape: str, at: Mapping[str, float] | None = None,
+        self,
+        subject: str,
+        shape: str,
+        at: Mapping[str, float] | None = None,
         progress: Progress | None = None,
     ) -> Run:
         run = Run(
-            subject=subject, shape=shape, load="direct", seconds=round(self.wall_s, 3),
-            events=self.events, events_per_s=round(self.events / max(self.wall_s, 1e-9)),
-            cpu_s=round(self.cpu_s, 3), at=dict(at or {}),
+            subject=subject,
+            shape=shape,
+            load="direct",
+            seconds=round(self.wall_s, 3),
+            events=self.events,
+            events_per_s=round(self.events / max(self.wall_s, 1e-9)),
+            cpu_s=round(self.cpu_s, 3),
+            at=dict(at or {}),
             events_per_cpu_s=round(self.events / max(self.cpu_s, 1e-9)),
         )
         if progress:

@@ -13,11 +13,17 @@ _DELAYS_MS = (0.0, 5.0, 20.0)
 @bench(
     click.option("--seconds", type=float, help="Length of each measurement [default: 8]."),
     click.option("--rounds", type=int, help="How often [default: 3]."),
-    click.option("--connections", default=2048, show_default=True,
-                 help="Many: with slow syncs each waits longer for its answer."),
-    click.option("--rate", type=float,
-                 help="Requests a second in the open loop [default: half of the peak without "
-                      "delay]."),
+    click.option(
+        "--connections",
+        default=2048,
+        show_default=True,
+        help="Many: with slow syncs each waits longer for its answer.",
+    ),
+    click.option(
+        "--rate",
+        type=float,
+        help="Requests a second in the open loop [default: half of the peak without delay].",
+    ),
 )
 def sync(plan: Plan) -> tuple[list[Run], dict[str, float]]:
     """Single events with 0, 5 and 20 ms added to each sync, as on consumer disks."""
@@ -44,8 +50,10 @@ def _measure(plan: Plan, delay_ms: float, rate: float | None) -> list[Run]:
         most = peak(target, "single", pool, seconds, connections, warm_up_s=plan.pick(0, 2))
         syncs = disk.syncs() - before
         if not syncs:
-            raise click.ClickException("the collector's syncs do not go through the preloaded "
-                                       "library: nothing was slowed down")
+            raise click.ClickException(
+                "the collector's syncs do not go through the preloaded "
+                "library: nothing was slowed down"
+            )
         rate = 50.0 if plan.quick else rate or (most.requests_per_s or 100) / 2
         seconds = plan.pick(0.5, seconds)
         paced = offered(target, "single", pool, rate, seconds, connections)
@@ -64,8 +72,10 @@ def _figures(runs: list[Run]) -> dict[str, float]:
             if run.at["sync_added_ms"] != delay_ms:
                 continue
             base = next(
-                other for other in runs
-                if other.round == run.round and other.load == run.load
+                other
+                for other in runs
+                if other.round == run.round
+                and other.load == run.load
                 and other.at["sync_added_ms"] == 0
             )
             if run.load == "peak":

@@ -44,13 +44,25 @@ def machine(result: Result) -> str:
 
 
 def _in_table(figure: str, result: Result) -> bool:
-    return any(figure.startswith(f"{run.subject}.{run.shape}.{run.load}.") and
-               not figure.endswith("over_limit") for run in result.runs)
+    return any(
+        figure.startswith(f"{run.subject}.{run.shape}.{run.load}.")
+        and not figure.endswith("over_limit")
+        for run in result.runs
+    )
 
 
 def _table(runs: list[Run]) -> list[str]:
-    columns = ["what", "events/s", "per CPU s", "p50 ms", "p99 ms", "p99.9 ms", "RSS MB", "lost",
-               "generator's CPU"]
+    columns = [
+        "what",
+        "events/s",
+        "per CPU s",
+        "p50 ms",
+        "p99 ms",
+        "p99.9 ms",
+        "RSS MB",
+        "lost",
+        "generator's CPU",
+    ]
     lines = [f"| {' | '.join(columns)} |", "|---|" + "--:|" * (len(columns) - 1)]
     lines += [f"| {' | '.join(_row(label, group))} |" for label, group in grouped(runs)]
     return lines

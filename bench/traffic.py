@@ -67,8 +67,14 @@ class Traffic:
     def _gif(self) -> bytes:
         visitor = Visitor(self._random)
         page = visitors.page(self._random)
-        query = {"k": self._key, "e": "page", "u": page["url"], "t": page["title"],
-                 "r": page["referrer"], "a": visitor.anonymous_id}
+        query = {
+            "k": self._key,
+            "e": "page",
+            "u": page["url"],
+            "t": page["title"],
+            "r": page["referrer"],
+            "a": visitor.anonymous_id,
+        }
         if self._random.random() < 0.2:
             query |= {"e": self._random.choice(visitors.TRACKED), "p.value": "19.95"}
         if visitor.user_id:
@@ -112,11 +118,15 @@ class Traffic:
 
     def _common(self, kind: str, visitor: "Visitor", place: int) -> dict[str, Any]:
         event: dict[str, Any] = {
-            "type": kind, "messageId": f"{_MARK}{place:02x}", "anonymousId": visitor.anonymous_id,
+            "type": kind,
+            "messageId": f"{_MARK}{place:02x}",
+            "anonymousId": visitor.anonymous_id,
             "timestamp": self._iso(self._random.randrange(20_000)),
             "context": {
-                "page": visitors.page(self._random), "locale": visitor.locale,
-                "timezone": "Europe/Berlin", "screen": {"width": 1512, "height": 982},
+                "page": visitors.page(self._random),
+                "locale": visitor.locale,
+                "timezone": "Europe/Berlin",
+                "screen": {"width": 1512, "height": 982},
                 "library": {"name": "pixel", "version": "1.0.0"},
             },
         }

@@ -22,8 +22,16 @@ _AGENTS = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) "
     "Chrome/138.0.0.0 Safari/537.36 Edg/138.0.0.0",
 )
-TRACKED = ("Product Viewed", "Product Added", "Button Clicked", "Video Played", "Search Done",
-            "Coupon Applied", "Form Started", "Checkout Started")
+TRACKED = (
+    "Product Viewed",
+    "Product Added",
+    "Button Clicked",
+    "Video Played",
+    "Search Done",
+    "Coupon Applied",
+    "Form Started",
+    "Checkout Started",
+)
 _PLANS = ("Essentials Plan", "Pro Plan", "Team Plan", "Add-on", "Onboarding")
 _SECTIONS = ("pricing", "labs", "blog", "docs", "product", "solutions", "customers")
 _LANGUAGES = ("en-US", "en-GB", "de-DE", "fr-FR", "es-ES", "pt-BR", "ja-JP")
@@ -49,20 +57,33 @@ def page(rand: random.Random) -> dict[str, str]:
     if rand.random() < 0.25:
         click = "".join(rand.choices("abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ_-", k=91))
         campaign = f"spring-{rand.randrange(99)}"
-        search = (f"?utm_source=newsletter&utm_medium=email&utm_campaign={campaign}"
-                  f"&utm_content=hero&gclid={click[: rand.randrange(40, 91)]}")
+        search = (
+            f"?utm_source=newsletter&utm_medium=email&utm_campaign={campaign}"
+            f"&utm_content=hero&gclid={click[: rand.randrange(40, 91)]}"
+        )
         search += f"&variant={rand.choice(_PLANS).replace(' ', '+')}" * rand.randrange(2)
     title = f"{section.title()}: what is new in {rand.choice(_PLANS)} | Shop"
-    return {"path": path, "referrer": rand.choice(_SEARCHED), "search": search, "title": title,
-            "url": f"{ORIGIN}{path}{search}"}
+    return {
+        "path": path,
+        "referrer": rand.choice(_SEARCHED),
+        "search": search,
+        "title": title,
+        "url": f"{ORIGIN}{path}{search}",
+    }
 
 
 def tracked(rand: random.Random, visitor: Visitor) -> tuple[str, dict[str, Any]]:
     drawn = rand.random()
     if drawn < 0.08:
         products = [
-            {"product_id": str(i), "name": rand.choice(_PLANS), "sku": f"SKU-{i}", "price": 19.95,
-             "quantity": rand.randrange(1, 4), "category": "Transactional Email"}
+            {
+                "product_id": str(i),
+                "name": rand.choice(_PLANS),
+                "sku": f"SKU-{i}",
+                "price": 19.95,
+                "quantity": rand.randrange(1, 4),
+                "category": "Transactional Email",
+            }
             for i in range(rand.randrange(1, 5))
         ]
         total = round(sum(p["price"] * p["quantity"] for p in products), 2)  # type: ignore[operator]
@@ -72,6 +93,11 @@ def tracked(rand: random.Random, visitor: Visitor) -> tuple[str, dict[str, Any]]
     if drawn < 0.18:
         return "Lead Captured", {"email": visitor.email, "source": "Landing Page 1"}
     section = rand.choice(_SECTIONS)
-    properties = {"label": "hero", "position": rand.randrange(40), "section": section,
-                  "value": rand.randrange(10_000) / 100, "experiment": "checkout-b"}
+    properties = {
+        "label": "hero",
+        "position": rand.randrange(40),
+        "section": section,
+        "value": rand.randrange(10_000) / 100,
+        "experiment": "checkout-b",
+    }
     return rand.choice(TRACKED), dict(list(properties.items())[: rand.randrange(3, 6)])

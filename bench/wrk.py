@@ -122,9 +122,19 @@ class Wrk:
         self._run = (self._run + 1) & 0xFFF
         folder = Path(self._folder.name)
         command = [
-            "wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", "10s",
-            "-s", str(folder / "load.lua"), target.url, "--", str(folder / "pool"),
-            str(self._run), str(time.time_ns() // 1_000_000),
+            "wrk",
+            "-t1",
+            f"-c{connections}",
+            f"-d{max(1, round(seconds))}s",
+            "--timeout",
+            "10s",
+            "-s",
+            str(folder / "load.lua"),
+            target.url,
+            "--",
+            str(folder / "pool"),
+            str(self._run),
+            str(time.time_ns() // 1_000_000),
         ]
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         with tempfile.TemporaryFile("w+") as out:

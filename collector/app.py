@@ -11,7 +11,7 @@ from pathlib import Path
 from aiohttp import web
 
 from collector.admin import auth
-from collector.admin.routes import make_app
+from collector.admin.routes import make_app, server_log
 from collector.config import Config, split_listen
 from collector.errors import CollectorError
 from collector.ingest import lane
@@ -147,7 +147,7 @@ class App:
 
     async def _listen_admin(self) -> None:
         app = make_app(self.token, self.exporter.text, self.status)
-        runner = web.AppRunner(app, access_log=None, keepalive_timeout=20.0)
+        runner = web.AppRunner(app, access_log=None, keepalive_timeout=20.0, logger=server_log())
         await self._listen(runner, self.config.admin.listen, "admin.listen", 128)
 
     async def _listen(

@@ -19,6 +19,7 @@ from collector.config import Config, load
 from collector.errors import CollectorError
 from collector.ingest.sites import DEFAULT_SITE, Sites
 from collector.store import database as db
+from collector.store.log import claim
 
 log = logging.getLogger(__name__)
 
@@ -160,11 +161,17 @@ def _key_of(config: Config, name: str | None) -> str:
 
 
 async def _make_keys(path: Path, config: Config, names: list[str]) -> dict[str, str]:
-    database = await db.open_database(path, config.store.durability, config.store.checkpoint_pages)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    mark = claim(path.parent)  # a running collector makes the key when it is started again
     try:
-        return await database.run(db.site_keys, names)
+        store = config.store
+        database = await db.open_database(path, store.durability, store.checkpoint_pages)
+        try:
+            return await database.run(db.site_keys, names)
+        finally:
+            await database.close()
     finally:
-        await database.close()
+        os.close(mark)
 
 
 @main.command(name="check-config")

@@ -200,6 +200,12 @@ def _look_over(connection: sqlite.Connection) -> None:
         "(SELECT site, message_id FROM events ORDER BY seq DESC LIMIT 65536)"
     ).fetchone()
     connection.execute("SELECT max(hashes) FROM dedupe_segments").fetchone()
+    connection.execute("BEGIN IMMEDIATE")  # taking pages reads the list of free ones
+    try:
+        connection.execute("INSERT OR REPLACE INTO meta VALUES ('probe', hex(zeroblob(32768)))")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
 
 
 def _fold_back(connection: sqlite.Connection) -> None:

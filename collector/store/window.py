@@ -32,7 +32,8 @@ class Window:
         self._buckets: list[bytearray | None] = [None] * (1 << self._bits)
 
     def hash(self, site: str, message_id: str) -> int:
-        return xxhash.xxh3_64_intdigest(f"{site}\0{message_id}".encode(), self._seed)
+        identity = f"{site}\0{message_id}".encode("utf-8", "surrogatepass")
+        return xxhash.xxh3_64_intdigest(identity, self._seed)
 
     def candidates(self, keys: Iterable[int], newest: int) -> list[int]:
         """The seqs up to `newest` whose hash agrees with one of `keys` in all kept bits."""

@@ -53,7 +53,7 @@ _ENCODER = msgspec.json.Encoder()
 
 def single(body: bytes, kind: str, limits: Limits) -> Call:
     """The body of `/v1/track` and its like: one event of type `kind`."""
-    if len(body) <= limits.event_bytes and junk.risk(body) <= limits.depth:
+    if len(body) <= limits.event_bytes and not junk.suspicious(body, limits.depth):
         try:
             item = ITEM.decode(body)
         except _ERRORS:
@@ -74,15 +74,14 @@ def single(body: bytes, kind: str, limits: Limits) -> Call:
 def batch(body: bytes, limits: Limits) -> Call:
     """The body of `/v1/batch`: `{batch: [...], writeKey, sentAt, context}`. Raises Refused
     when the envelope is unsound; an unsound event is refused alone."""
-    risk = junk.risk(body)
-    if risk != junk.JUNK:
+    if not junk.suspicious(body, limits.depth + 2):  # in an object, in an array
         try:
             whole = _BATCH.decode(body)
         except _ERRORS:
             pass  # named event by event below
         else:
             _check_count(len(whole.batch), limits)
-            if not _any_beyond(body, whole.batch, limits, risk > limits.depth):
+            if not _any_too_large(body, whole.batch, limits):
                 _merge_context(whole.batch, whole.context)
                 return Call(whole.write_key, whole.batch, [], whole.sent_at, batched=True)
     return _event_by_event(body, limits)
@@ -119,7 +118,7 @@ def _item(raw: bytes, limits: Limits, at: str) -> Item:
         raise invalid(_said(error, at)) from None
     except _ERRORS as error:
         raise invalid(_said(error, at), code="invalid_json") from None
-    if junk.suspicious(raw):
+    if junk.suspicious(raw, limits.depth):
         _check_item(item, at)
     return item
 
@@ -135,18 +134,13 @@ def _check_item(item: Item, at: str) -> None:
             junk.check(raw, f"{at}.{name}")
 
 
-def _any_beyond(body: bytes, items: list[Item], limits: Limits, deep: bool) -> bool:
-    """True when an event may be too large or too deep; `deep`: the whole body allows it."""
-    if len(body) > limits.event_bytes and items:
-        sizes = [len(_ENCODER.encode(item)) for item in items]
-        unseen = max(0, len(body) - sum(sizes))  # fields that are not kept, the envelope
-        if max(sizes) + unseen > limits.event_bytes:
-            return True
-    return deep and any(
-        junk.deeper_than(bytes(raw), limits.depth - 1)
-        for item in items
-        for raw in (item.properties, item.traits, item.context)
-    )
+def _any_too_large(body: bytes, items: list[Item], limits: Limits) -> bool:
+    """True when an event may be too large, as far as the whole body allows it."""
+    if len(body) <= limits.event_bytes or not items:
+        return False
+    sizes = [len(_ENCODER.encode(item)) for item in items]
+    unseen = max(0, len(body) - sum(sizes))  # fields that are not kept, the envelope
+    return max(sizes) + unseen > limits.event_bytes
 
 
 def _check_count(count: int, limits: Limits) -> None:

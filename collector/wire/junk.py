@@ -12,34 +12,48 @@ import msgspec
 
 from collector.wire.message import invalid
 
-# Digits become 0, E becomes e, { becomes [, what may follow a number a comma; + is dropped.
-_SHAPE = bytes.maketrans(b"0123456789E{ \t\r\n}],:", b"0000000000e[" + b"," * 8)
+# Digits become 0, E becomes e, braces become brackets, what else may follow a number becomes a
+# comma; + is dropped.
+_SHAPE = bytes.maketrans(b"0123456789E{} \t\r\n,:", b"0000000000e[]" + b"," * 6)
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]"))
 _LONG = b"0" * 19
 _HIGH = b"0e000"
-_EXPONENT = re.compile(b"0e0000*,")  # three digits and more; a UUID's e123 is not at its end
-_ESCAPE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
+_EXPONENT = re.compile(rb"0e0000*[,\]]")  # three digits and more; a UUID's e123 is not at its end
+# NUL, and surrogates that are not a pair; those behind a second backslash may be text, or not.
+_ESCAPE = re.compile(
+    rb"\\u0000"
+    rb"|\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])"
+    rb"|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F]"
+    rb"|\\\\u[dD][89a-fA-F]",
+    re.DOTALL,
+)
 _INT_MIN, _INT_MAX = -(2**63), 2**63 - 1
 _decode = msgspec.json.decode
 
 
-JUNK = 1 << 30
-
-
-def risk(body: bytes) -> int:
-    """An upper bound of how deep the JSON nests, or JUNK when it may hold some: a quick look
-    that errs on the safe side."""
+def suspicious(body: bytes, depth: int) -> bool:
+    """True when the body may hold junk or nest deeper than `depth`: a quick look that errs on
+    the safe side."""
     shape = body.translate(_SHAPE, b"+")
     if _LONG in shape or (_HIGH in shape and _EXPONENT.search(shape)):
-        return JUNK
+        return True
     if b"\\" in body and _ESCAPE.search(body):
-        return JUNK
+        return True
     if not (body.isascii() or _is_utf8(body)):
-        return JUNK
-    return shape.count(b"[")
+        return True
+    return shape.count(b"[") > depth and _nests_beyond(shape, depth)
 
 
-def suspicious(body: bytes) -> bool:
-    return risk(body) == JUNK
+def _nests_beyond(shape: bytes, depth: int) -> bool:
+    """Takes away the innermost pairs of brackets, level by level: what is left after `depth`
+    rounds nests deeper, or holds brackets that are text."""
+    rest = shape.translate(None, _NO_BRACKETS)
+    for _ in range(depth):
+        shorter = rest.replace(b"[]", b"")
+        if len(shorter) == len(rest):
+            break
+        rest = shorter
+    return bool(rest)
 
 
 def deeper_than(raw: bytes, depth: int) -> bool:

@@ -7,7 +7,10 @@ analytics-python.
 
 import base64
 import binascii
+import json
+from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 
 import msgspec
 
@@ -36,24 +39,35 @@ def batch(request: Request, kind: str, limits: Limits) -> Call:
 
 
 def pixel(request: Request, kind: str, limits: Limits) -> Call:
-    """`GET /v1/pixel/track?data=<base64 JSON>`."""
-    data = request.url.query.get("data", "")
+    """`GET /v1/pixel/track?data=<base64 JSON>`, or flat: `?event=A&properties.total=5`."""
+    query = request.url.query
+    if "data" not in query:
+        return _keyed(decode.single(_unflatten(query), kind, limits), request)
+    data = query["data"]
     try:
         body = base64.b64decode(data.replace("-", "+").replace("_", "/") + "=" * (-len(data) % 4))
     except (binascii.Error, ValueError):
-        return _keyed(
-            Call(
-                None,
-                [],
-                [
-                    Refusal(
-                        0, invalid("expected base64 - at `data`"), data.encode("utf-8", "replace")
-                    )
-                ],
-            ),
-            request,
+        refusal = Refusal(
+            0, invalid("expected base64 - at `data`"), data.encode("utf-8", "replace")
         )
+        return _keyed(Call(None, [], [refusal]), request)
     return _keyed(decode.single(body, kind, limits), request)
+
+
+def _unflatten(query: Mapping[str, str]) -> bytes:
+    """`a.b=1&a.c=2` as `{"a":{"b":"1","c":"2"}}`; values are text."""
+    tree: dict[str, Any] = {}
+    for name, value in query.items():
+        node = tree
+        *path, last = name.split(".")
+        for step in path:
+            child = node.setdefault(step, {})
+            if not isinstance(child, dict):
+                child = node[step] = {}
+            node = child
+        node[last] = value
+    # As \u escapes: what is no text in the query is then refused like in any other body.
+    return json.dumps(tree).encode()
 
 
 def answer(refused: list[Refusal], stored: int) -> Answer:

@@ -2,7 +2,7 @@
 
 Invariants: a ticket's `done` is called once, after its events are on disk or with the reason
 why they are not; at most one batch is under way; nothing leaves the buffer without an answer;
-the buffer never holds more than its limits, a ticket beyond them is refused at once.
+a buffer that has reached its limits takes nothing, so it exceeds them by one request at most.
 """
 
 import asyncio

@@ -19,17 +19,34 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
 
 def result_of(name: str, machine: Machine, runs: list[Run]) -> Result:
     return Result(
-        bench=name, started_at="2026-01-02T03:04:05+00:00", took_s=1, quick=False,
-        target="collector", options={}, machine=machine, runs=runs, figures=medians(runs),
+        bench=name,
+        started_at="2026-01-02T03:04:05+00:00",
+        took_s=1,
+        quick=False,
+        target="collector",
+        options={},
+        machine=machine,
+        runs=runs,
+        figures=medians(runs),
     )
 
 
 def run_of(subject: str, rate: float, number: int = 0, **at: float) -> Run:
     curve = dict.fromkeys(("0", "50", "99", "99.9", "100"), 1.0)
     return Run(
-        subject=subject, shape="single", load="peak", seconds=1, events=int(rate),
-        events_per_s=rate, requests_per_s=rate, cpu_s=0.5, round=number, at=at,
-        latency=Latency(10, 1, 2, 3, 4, curve), rss_end=50_000_000, lost=0,
+        subject=subject,
+        shape="single",
+        load="peak",
+        seconds=1,
+        events=int(rate),
+        events_per_s=rate,
+        requests_per_s=rate,
+        cpu_s=0.5,
+        round=number,
+        at=at,
+        latency=Latency(10, 1, 2, 3, 4, curve),
+        rss_end=50_000_000,
+        lost=0,
     )
 
 

@@ -1,0 +1,117 @@
+"""A disk that fills up under the running process."""
+
+import asyncio
+import signal
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.faults.disks import SizeLimit, SmallDisk
+from tests.faults.harness import Collector, Oracle
+from tests.faults.load import Load
+
+SEED = 9
+ANSWER_WITHIN_S = 1
+EVENT = {"type": "track", "event": "Now", "userId": "u", "messageId": "now"}
+
+
+async def post(collector: Collector) -> tuple[int, str | None, dict[str, str]]:
+    """Status, Retry-After and body of the answer to one event, which must come in time."""
+    body = {"writeKey": collector.key, "batch": [EVENT]}
+    timeout = aiohttp.ClientTimeout(ANSWER_WITHIN_S)
+    async with (
+        aiohttp.ClientSession(timeout=timeout) as session,
+        session.post(f"{collector.url}/v1/batch", json=body) as response,
+    ):
+        return response.status, response.headers.get("Retry-After"), await response.json()
+
+
+async def ready(collector: Collector) -> tuple[int, str]:
+    """Status and text of /readyz."""
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"{collector.url}/readyz") as response,
+    ):
+        return response.status, (await response.text()).strip()
+
+
+async def test_a_full_disk_is_503_at_once_and_over_when_there_is_room(
+    tmp_path: Path, disk: SmallDisk | SizeLimit
+) -> None:
+    async with Collector(tmp_path, data=disk.folder / "data") as collector:
+        load = Load(collector.url, collector.key, SEED)
+        load.start()
+        await load.acknowledges(500)
+        disk.fill(collector)
+        await load.answered("503")
+        status, retry_after, answer = await post(collector)
+        assert (status, retry_after, answer["code"]) == (503, "1", "unavailable")
+        assert answer["message"].startswith("cannot store now: disk ")
+        status, reason = await ready(collector)
+        assert status == 503
+        assert reason.startswith("disk ")
+        Oracle(load, collector).check()
+        disk.free(collector)
+        await load.acknowledges(500)
+        assert await ready(collector) == (200, "ready")
+        await load.finish()
+        Oracle(load, collector).check_all()
+        assert collector.said().count("the store cannot write") == 1
+        assert collector.said().count("the store can write again") == 1
+        assert "Traceback" not in collector.said(), collector.said()
+
+
+async def test_readiness_comes_back_without_traffic(
+    tmp_path: Path, disk: SmallDisk | SizeLimit
+) -> None:
+    async with Collector(tmp_path, data=disk.folder / "data") as collector:
+        disk.fill(collector)
+        async with asyncio.timeout(10):
+            while (await post(collector))[0] != 503:
+                pass  # a last page may have had room
+        disk.free(collector)
+        async with asyncio.timeout(10):
+            while (await ready(collector))[0] != 200:
+                await asyncio.sleep(0.1)
+
+
+@pytest.mark.parametrize("spare_pages", range(6))
+async def test_whichever_write_is_the_first_to_fail(
+    tmp_path: Path, tmpfs: SmallDisk, spare_pages: int
+) -> None:
+    """The log's, its index's, the mark's: each leaves a collector that goes on."""
+    async with Collector(tmp_path, data=tmpfs.folder / "data") as collector:
+        load = Load(collector.url, collector.key, SEED, clients=2)
+        tmpfs.fill(collector, spare_pages)
+        load.start()
+        await load.answered("503")
+        tmpfs.free(collector)
+        await load.finish()
+        Oracle(load, collector).check_all()
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+async def test_the_end_of_the_process_on_a_full_disk_loses_nothing(
+    tmp_path: Path, tmpfs: SmallDisk, number: signal.Signals
+) -> None:
+    async with Collector(tmp_path, data=tmpfs.folder / "data") as collector:
+        load = Load(collector.url, collector.key, SEED)
+        load.start()
+        await load.acknowledges(500)
+        tmpfs.fill(collector)
+        await load.answered("503")
+        collector.kill(number)
+        assert await collector.wait() == (0 if number == signal.SIGTERM else -number)
+        await load.pause()
+        await collector.spawn()  # still full: it may say so and end, or answer 503
+        await asyncio.sleep(1)
+        if not collector.running:
+            assert "No space left on device" in collector.said().splitlines()[-1]
+        tmpfs.free(collector)
+        if not collector.running:
+            await collector.start()
+        Oracle(load, collector).check()
+        await load.finish()
+        Oracle(load, collector).check_all()
+        assert "Traceback" not in collector.said(), collector.said()

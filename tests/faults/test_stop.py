@@ -1,0 +1,131 @@
+"""SIGTERM under load, and peers that would hold the stop."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.faults.harness import Collector, Oracle
+from tests.faults.load import Load
+
+SEED = 2
+BODY_BYTES = 5000
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+ALLOWED_S = 5  # what the contract gives a stop
+
+
+@asynccontextmanager
+async def connection(collector: Collector) -> AsyncIterator[Connection]:
+    reader, writer = await asyncio.open_connection(*collector.address)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+
+
+@asynccontextmanager
+async def half_a_body(collector: Collector) -> AsyncIterator[Connection]:
+    """A client in the middle of a batch of BODY_BYTES."""
+    async with connection(collector) as (reader, writer):
+        head = f"POST /v1/batch HTTP/1.1\r\nHost: x\r\nContent-Length: {BODY_BYTES}\r\n\r\n"
+        writer.write(head.encode() + beginning(collector))
+        await asyncio.sleep(0.2)  # it has arrived
+        yield reader, writer
+
+
+def beginning(collector: Collector) -> bytes:
+    return b'{"writeKey":"%s","batch":[' % collector.key.encode()
+
+
+async def rest_of(reader: asyncio.StreamReader) -> bytes:
+    """What the collector still says before it closes the connection."""
+    said = b""
+    with suppress(ConnectionError, TimeoutError):
+        async with asyncio.timeout(ALLOWED_S):
+            while chunk := await reader.read(65536):
+                said += chunk
+    return said
+
+
+async def test_a_stop_under_load_keeps_all_that_was_answered(tmp_path: Path) -> None:
+    async with Collector(tmp_path) as collector:
+        load = Load(collector.url, collector.key, SEED, clients=16)
+        load.start()
+        for _ in range(3):
+            await load.acknowledges(1000)
+            collector.kill(signal.SIGTERM)
+            assert await collector.wait(ALLOWED_S) == 0
+            assert not (collector.data / "collector.db-wal").exists()  # folded back
+            Oracle(load, collector).check()
+            await collector.start()
+        await load.finish()
+        Oracle(load, collector).check_all()
+        assert "Traceback" not in collector.said(), collector.said()
+
+
+async def test_a_second_signal_ends_at_once_and_loses_nothing(tmp_path: Path) -> None:
+    async with Collector(tmp_path, http__stop_body_s=60, http__body_timeout_s=60) as collector:
+        load = Load(collector.url, collector.key, SEED)
+        load.start()
+        await load.acknowledges(1000)
+        async with half_a_body(collector):  # the first signal alone would wait for it
+            collector.kill(signal.SIGTERM)
+            await asyncio.sleep(0.3)
+            assert collector.running
+            collector.kill(signal.SIGTERM)
+            assert await collector.wait(ALLOWED_S) == 1
+        await load.pause()
+        await collector.start()
+        Oracle(load, collector).check()
+        await load.finish()
+        Oracle(load, collector).check_all()
+
+
+@pytest.mark.parametrize("settings", [{}, {"http__stop_body_s": 0.3}], ids=["default", "short"])
+async def test_an_incomplete_body_does_not_hold_the_stop(
+    tmp_path: Path, settings: dict[str, float]
+) -> None:
+    async with Collector(tmp_path, **settings) as collector, half_a_body(collector) as (reader, _):
+        collector.kill(signal.SIGTERM)
+        assert await collector.wait(ALLOWED_S) == 0
+        assert b" 200 " not in await rest_of(reader)
+        assert "Traceback" not in collector.said(), collector.said()
+
+
+async def test_a_body_completed_during_the_stop_is_stored(tmp_path: Path) -> None:
+    async with (
+        Collector(tmp_path, http__stop_body_s=10) as collector,
+        half_a_body(collector) as (reader, writer),
+    ):
+        collector.kill(signal.SIGTERM)
+        await asyncio.sleep(0.3)
+        event = b'{"type":"track","event":"Late","userId":"u","messageId":"late"}]}'
+        writer.write(event.ljust(BODY_BYTES - len(beginning(collector))))
+        assert b'{"success":true}' in await rest_of(reader)
+        assert await collector.wait(ALLOWED_S) == 0
+        assert [row["message_id"] for row in collector.rows()] == ["late"]
+
+
+async def test_idle_connections_do_not_hold_the_stop(tmp_path: Path) -> None:
+    async with Collector(tmp_path) as collector, aiohttp.ClientSession() as session:
+        for address in (f"{collector.url}/healthz", f"{collector.admin_url}/metrics"):
+            async with session.get(address) as response:
+                await response.read()  # both connections stay open in the session's pool
+        async with connection(collector), connection(collector) as (_, writer):
+            writer.write(b"POST /c HTTP/1.1\r\nHost:")
+            await asyncio.sleep(0.2)
+            collector.kill(signal.SIGTERM)
+            assert await collector.wait(ALLOWED_S) == 0
+
+
+async def test_a_client_that_reads_no_answers_does_not_hold_the_stop(tmp_path: Path) -> None:
+    async with Collector(tmp_path) as collector, connection(collector) as (_, writer):
+        writer.transport.pause_reading()
+        writer.write(b"GET /c.js HTTP/1.1\r\nHost: x\r\n\r\n" * 3000)
+        await asyncio.sleep(0.5)
+        collector.kill(signal.SIGTERM)
+        assert await collector.wait(ALLOWED_S) == 0

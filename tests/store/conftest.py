@@ -1,0 +1,79 @@
+"""A real database and log, opened and closed as the app does."""
+
+import os
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from collector.event import Event, Reject
+from collector.store import database as db
+from collector.store.log import EventLog, claim, open_log
+
+
+class Store:
+    """The log on its folder; `await store.open()` after `await store.close()` is a restart."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.path = folder / "collector.db"
+        self.database: db.Database
+        self.log: EventLog
+        self._mark: int | None = None
+
+    async def open(self, dedupe_ids: int = 100_000, rejected_per_site: int = 100) -> EventLog:
+        self.folder.mkdir(exist_ok=True)
+        self._mark = claim(self.folder)
+        self.database = await db.open_database(self.path, "full", 4000)
+        self.log = await open_log(self.database, self._mark, dedupe_ids, rejected_per_site)
+        return self.log
+
+    async def close(self) -> None:
+        if hasattr(self, "database"):
+            await self.database.close()
+            del self.database
+        if self._mark is not None:
+            os.close(self._mark)
+            self._mark = None
+
+    async def reopen(self, **settings: int) -> EventLog:
+        await self.close()
+        return await self.open(**settings)
+
+    async def sql(self, statement: str) -> list[tuple[Any, ...]]:
+        return await self.database.run(lambda c: list(c.execute(statement).fetchall()))
+
+    async def ids(self) -> list[str]:
+        return [row[0] for row in await self.sql("SELECT message_id FROM events ORDER BY seq")]
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    made = Store(tmp_path / "data")
+    yield made
+    await made.close()
+
+
+def make_event(message_id: str, site: str = "shop", **fields: Any) -> Event:
+    values: dict[str, Any] = dict.fromkeys(Event.__struct_fields__)
+    return Event(
+        **values
+        | {"message_id": message_id, "site": site, "type": "track", "timestamp": 1}
+        | {"received_at": 2}
+        | fields
+    )
+
+
+@pytest.fixture
+def event() -> Callable[..., Event]:
+    """An event with the given message id."""
+    return make_event
+
+
+@pytest.fixture
+def reject() -> Callable[..., Reject]:
+    def make(name: str, site: str = "shop") -> Reject:
+        return Reject(site, 1, 0, 400, "invalid_event", name, b"{}")
+
+    return make

@@ -1,0 +1,123 @@
+"""The window against a plain dict."""
+
+import random
+import sys
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
+
+from collector.store.window import Window
+
+CAPACITY = 1000
+
+
+class WindowMachine(RuleBasedStateMachine):
+    """Events of few different ids come and go back; whatever the dict remembers inside the
+    window, the window finds."""
+
+    keys = Bundle("keys")
+
+    @initialize(start=st.sampled_from([1, 2**32 - 500, 2**40]))
+    def begin(self, start):
+        self.window = Window(CAPACITY, seed=7)
+        self.model: dict[int, list[int]] = {}
+        self.next = start
+
+    @rule(target=keys, number=st.integers(0, 400))
+    def some_id(self, number):
+        return self.window.hash("shop", f"id-{number}")
+
+    @rule(batch=st.lists(keys, min_size=1, max_size=40))
+    def add(self, batch):
+        self.window.add(batch, self.next)
+        for key in batch:
+            self.model.setdefault(key, []).append(self.next)
+            self.next += 1
+
+    @rule(batch=st.lists(keys, min_size=1, max_size=40))
+    def add_and_take_back(self, batch):
+        self.window.add(batch, self.next)
+        self.window.remove(batch, self.next)
+
+    @rule(count=st.integers(1, 900))
+    def others_come(self, count):
+        self.window.add(
+            [self.window.hash("noise", f"{self.next + i}") for i in range(count)], self.next
+        )
+        self.next += count
+
+    @invariant()
+    def nothing_inside_the_window_is_missed(self):
+        if not hasattr(self, "window"):
+            return
+        newest = self.next - 1
+        for key, seqs in self.model.items():
+            expected = {seq for seq in seqs if newest - seq < CAPACITY}
+            assert expected <= set(self.window.candidates([key], newest))
+
+
+TestWindow = WindowMachine.TestCase
+TestWindow.settings = settings(max_examples=40, stateful_step_count=40)
+
+
+def test_a_batch_that_was_rolled_back_pushes_nothing_out():
+    window = Window(CAPACITY, seed=1)
+    key, other = window.hash("s", "a"), window.hash("s", "b")
+    window.add([key], 1)
+    window.add([other] * 960, 2)
+    window.add([key] * 38, 962)
+
+    window.add([key] * 10, 1000)
+    window.remove([key] * 10, 1000)
+
+    assert 1 in window.candidates([key], 999)
+
+
+@given(st.text(), st.text(), st.text(), st.text())
+def test_site_and_id_are_hashed_apart(site, other_site, message_id, other_id):
+    window = Window(CAPACITY, seed=1)
+    pair, other = (site, message_id), (other_site, other_id)
+    if any("\0" in text for text in (*pair, *other)) or not all(map(sound, (*pair, *other))):
+        return
+
+    assert (window.hash(*pair) == window.hash(*other)) == (pair == other)
+
+
+def sound(text):
+    return text.encode(errors="replace").decode() == text
+
+
+def test_the_seed_changes_every_hash():
+    assert Window(CAPACITY, 1).hash("s", "m") != Window(CAPACITY, 2).hash("s", "m")
+
+
+def test_an_entry_leaves_when_its_event_is_older_than_the_window():
+    window = Window(CAPACITY, seed=1)
+    window.add([window.hash("s", "first")], 1)
+    for number in range(2, 40 * CAPACITY):
+        window.add([window.hash("s", str(number))], number)
+
+    assert 1 not in window.candidates([window.hash("s", "first")], 40 * CAPACITY)
+    assert size(window) < CAPACITY * 2 * 16
+
+
+def size(window):
+    return sum(sys.getsizeof(b) for b in window._buckets if b is not None) + sys.getsizeof(
+        window._buckets
+    )
+
+
+@pytest.mark.slow
+def test_four_million_ids_take_at_most_64_mb():
+    window = Window(4_000_000, seed=1)
+    numbers = random.Random(1)
+    seq = 1
+    for _ in range(100):
+        keys = [numbers.getrandbits(64) for _ in range(50_000)]
+        window.add(keys, seq)
+        seq += len(keys)
+
+    assert size(window) <= 64_000_000
+    assert set(window.candidates(keys, seq - 1)) >= set(range(seq - len(keys), seq))
