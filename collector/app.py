@@ -75,7 +75,8 @@ class App:
             for site in list(runner.sites):
                 await site.stop()
         if hasattr(self, "_server"):
-            self._server.pre_shutdown()
+            self._routes.stopping = True
+            self._server.stop()
             await self._drain()
         if hasattr(self, "writer"):
             await self.writer.stop()
@@ -135,6 +136,7 @@ class App:
             self._service,
             hot=hot,
             max_connections=http.max_connections,
+            rest_s=http.refused_rest_s,
             keepalive_timeout=http.keepalive_s,
             max_line_size=8190,
             max_field_size=http.max_header_bytes,
@@ -143,7 +145,9 @@ class App:
             lingering_time=1.0,
             access_log=None,
         )
-        await self._listen(web.ServerRunner(self._server), http.listen, "http.listen", http.backlog)
+        # What outlasts _drain is abandoned: aiohttp need not wait a second time.
+        runner = web.ServerRunner(self._server, shutdown_timeout=0.1)
+        await self._listen(runner, http.listen, "http.listen", http.backlog)
 
     async def _listen_admin(self) -> None:
         app = make_app(self.token, self.exporter.text, self.status)

@@ -15,9 +15,10 @@ import uvloop
 from collector import __version__, logs, snippet
 from collector.admin.auth import token_file
 from collector.app import DATABASE, App
-from collector.config import Config, load
+from collector.config import Config
 from collector.errors import CollectorError
 from collector.ingest.sites import DEFAULT_SITE, Sites
+from collector.settings import load
 from collector.store import database as db
 from collector.store.log import claim
 

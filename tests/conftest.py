@@ -13,7 +13,7 @@ import uvloop
 from pysqlite3 import dbapi2 as sqlite  # one SQLite a process: a second one would drop its locks
 
 from collector.app import App
-from collector.config import load
+from collector.settings import load
 
 KEY = "wk_of_the_tests"
 OPEN_SITE = [{"name": "shop", "key": KEY}]

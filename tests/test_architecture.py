@@ -6,7 +6,17 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "collector"
-GROUND = {"event", "config", "errors", "metrics", "clock", "logs", "reference", "snippet"}
+GROUND = {
+    "event",
+    "config",
+    "errors",
+    "metrics",
+    "clock",
+    "logs",
+    "reference",
+    "settings",
+    "snippet",
+}
 FLOORS = {"store": 1, "wire": 1, "workers": 2, "ingest": 3, "admin": 3}
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -3,8 +3,8 @@
 import pytest
 
 from collector import config
-from collector.config import load
 from collector.errors import ConfigError
+from collector.settings import load
 
 
 def written(tmp_path, text):

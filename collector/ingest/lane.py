@@ -36,11 +36,14 @@ _NEEDED = (
     "_next_keepalive_close_time",
     "_process_keepalive",
     "_keepalive_timeout",
+    "_pause_transport_reading",
+    "_resume_transport_reading",
     "_loop",
     "_payload_parser",
     "_upgraded",
     "_manager",
     "_request_count",
+    "_request_in_progress",
 )
 
 
@@ -76,13 +79,25 @@ class IngestServer(web.Server):
         *,
         hot: bool,
         max_connections: int,
+        rest_s: float,
         **kwargs: Any,
     ) -> None:
         super().__init__(handler, **kwargs)
         self.service = service
         self.hot = hot
         self.max_connections = max_connections
+        self.rest_s = rest_s
+        self.stopping = False
         self.open_connections = 0
+
+    def stop(self) -> None:
+        """Close idle connections; the others close after the answer they are waiting for.
+
+        (aiohttp's own pre_shutdown would stop reading bodies that are still coming in.)"""
+        self.stopping = True
+        for connection in self.connections:
+            if isinstance(connection, IngestProtocol) and connection.idle:
+                connection.force_close()
 
     def __call__(self) -> RequestHandler:
         return IngestProtocol(self, loop=self._loop, **self._kwargs)
@@ -130,6 +145,10 @@ class IngestProtocol(RequestHandler):
             self._counted = False
             self._server.open_connections -= 1
         super().connection_lost(exc)
+
+    @property
+    def idle(self) -> bool:
+        return not (self._outstanding or self._request_in_progress or self._messages)
 
     def data_received(self, data: bytes) -> None:
         waiter = self._waiter
@@ -193,10 +212,17 @@ class IngestProtocol(RequestHandler):
         if self.transport is not None:
             self.transport.write(respond.raw(answer, self._origin))
             self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
-            if self._close:
+            if self._close or self._server.stopping:
                 self.force_close()
+            elif answer.status == 503 and self._server.rest_s:
+                self._pause_transport_reading()
+                self._loop.call_later(self._server.rest_s, self._read_on)
         if self._messages and not self._dispatching:
             self._dispatch()
+
+    def _read_on(self) -> None:
+        if not self._reading_paused and not self._buffer_paused:
+            self._resume_transport_reading()
 
     def _process_keepalive(self) -> None:
         if self._outstanding:

@@ -34,6 +34,7 @@ class Routes:
         self._script = _Script()
         self._paths = {config.http.script_path, "/pixel.js"}
         self.reading = 0  # bodies still coming in
+        self.stopping = False
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         route = self._service.routes.get(request.rel_url.raw_path)
@@ -59,7 +60,7 @@ class Routes:
         self._service.submit(
             route, Request(request.method, request.rel_url, request.headers, body, peer), reply
         )
-        return respond.response(await future, origin)
+        return respond.response(await future, origin, close=self.stopping)
 
     async def _body(self, request: web.BaseRequest) -> bytes:
         """The inflated body; raises Refused 400, 408, 413 or 415."""

@@ -16,7 +16,7 @@ from tests.faults.harness import Collector
 from tests.faults.load import Load
 
 SEED = 6
-PAGE = 4096
+PAGE = 8192  # as in store/database.py
 Damage = Callable[[bytearray], bytes | bytearray]
 
 

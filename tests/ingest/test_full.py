@@ -43,7 +43,7 @@ async def test_the_buffer_is_bounded_in_bytes_too(idle, slow_store, track):
         assert (await idle.post("/v1/track", track("small")))[0] == 503
 
     assert [(await first)[0], (await second)[0]] == [200, 200]
-    assert idle.ids() == ["large", "second"]
+    assert set(idle.ids()) == {"large", "second"}
 
 
 async def test_a_503_says_when_to_come_again(idle, hot_lane, slow_store, talk, http, track):
@@ -90,7 +90,7 @@ async def fill(collector, size):
 async def full(idle, hot_lane):
     """A collector whose database may not grow, and the ids that it answered 200."""
     await idle.start(**{"http.hot_lane": hot_lane})
-    await set_pages(idle, 60)
+    await set_pages(idle, 30)
     taken = await flood(idle, 150)
     for size in (9000, 2000, 100):  # a large batch that failed may have left a little room
         taken |= await fill(idle, size)

@@ -47,8 +47,8 @@ async def test_the_keys_of_a_damaged_file_are_rescued(tmp_path, caplog):
     (root,) = (await ask(database, "SELECT rootpage FROM sqlite_schema WHERE name = 'rejected'"))[0]
     await database.close()
     with path.open("r+b") as file:
-        file.seek((root - 1) * 4096)
-        file.write(b"\xff" * 4096)
+        file.seek((root - 1) * 8192)
+        file.write(b"\xff" * 8192)
 
     database = await opened(path)
 

@@ -1,0 +1,141 @@
+"""Reads the settings: file, environment and flags, in that order of rising precedence."""
+
+import difflib
+import ipaddress
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from collector.config import Config, declared
+from collector.errors import ConfigError
+
+ENV_PREFIX = "COLLECTOR__"
+
+
+def load(
+    file: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    flags: Mapping[str, Any] | None = None,
+) -> Config:
+    """The settings in force; raises ConfigError naming the first bad one with its path."""
+    tree = _read(file) if file else {}
+    _convert(tree, source=str(file), strict=True)
+    for name, value in (os.environ if environ is None else environ).items():
+        if name.startswith(ENV_PREFIX):
+            _overlay(tree, name, value)
+    for dotted, value in (flags or {}).items():
+        if value is not None:
+            _put(tree, dotted.split("."), value)
+    config = _convert(_lists(tree), source="environment", strict=False)
+    _check(config)
+    return config
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{file}: is not UTF-8 text") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{file}: is not TOML: {error}") from None
+
+
+def _overlay(tree: dict[str, Any], name: str, value: str) -> None:
+    path = [part.lower() for part in name.removeprefix(ENV_PREFIX).split("__")]
+    if path[-1].endswith("_file"):
+        path[-1] = path[-1].removesuffix("_file")
+        try:
+            value = Path(value).read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{name}: {value} cannot be read: {error}") from None
+    _put(tree, path, value)
+
+
+def _put(tree: dict[str, Any], path: list[str], value: Any) -> None:
+    """Set one value; a numbered step addresses a list, kept as a dict until `_lists`."""
+    for step in path[:-1]:
+        child = tree.get(step)
+        if isinstance(child, list | tuple):
+            child = {str(i): item for i, item in enumerate(child)}
+        tree[step] = child if isinstance(child, dict) else {}
+        tree = tree[step]
+    tree[path[-1]] = value
+
+
+def _lists(node: Any) -> Any:
+    if not isinstance(node, dict):
+        return node
+    if node and all(k.isdigit() for k in node):
+        return [_lists(node[k]) for k in sorted(node, key=int)]
+    return {k: _lists(v) for k, v in node.items()}
+
+
+def _convert(tree: Any, source: str, strict: bool) -> Config:
+    try:
+        return msgspec.convert(tree, Config, strict=strict)
+    except msgspec.ValidationError as error:
+        raise ConfigError(_explain(str(error), source)) from None
+
+
+def _explain(text: str, source: str) -> str:
+    """`Expected `int`, got `str` - at `$.http.listen`` as `http.listen: expected int, …`."""
+    text, _, at = text.partition(" - at `$")
+    path = at.rstrip("`").lstrip(".")
+    if "unknown field" in text:
+        name = text.split("`")[1]
+        path = f"{path}.{name}" if path else name
+        close = difflib.get_close_matches(path, [p for p, _, _ in declared()], n=1, cutoff=0.6)
+        text = "there is no such setting" + (f"; did you mean {close[0]}?" if close else "")
+    if "matching regex" in text:
+        text = _EXPECTED.get(path.split(".")[-1], text)
+    return f"{path or source}: {text[:1].lower()}{text[1:].replace('`', '')}"
+
+
+_EXPECTED = {
+    "listen": "expected HOST:PORT, as 127.0.0.1:8080",
+    "public_url": "expected an address with http:// or https://",
+    "name": "expected letters, digits, dot, dash or underscore, 63 at most",
+    "token": "expected at least 16 characters without spaces",
+    "script_path": "expected a path that starts with /",
+    "gif_path": "expected a path that starts with /",
+    "beacon_path": "expected a path that starts with /",
+}
+
+
+def _check(config: Config) -> None:
+    """What types alone cannot say."""
+    for i, text in enumerate(config.http.trusted_proxies):
+        try:
+            ipaddress.ip_network(text, strict=False)
+        except ValueError:
+            raise ConfigError(
+                f"http.trusted_proxies[{i}]: expected a network as 10.0.0.0/8, got {text!r}"
+            ) from None
+    for path, listen in (("http", config.http.listen), ("admin", config.admin.listen)):
+        if int(listen.rpartition(":")[2]) > 65535:
+            raise ConfigError(f"{path}.listen: expected a port up to 65535")
+    names: dict[str, str] = {}
+    for i, site in enumerate(config.site):
+        _unique(names, site.name, f"site[{i}].name")
+        for key in site.keys:
+            if not 8 <= len(key) <= 200 or not key.isascii() or not key.isprintable():
+                raise ConfigError(f"site[{i}].key: expected 8 to 200 printable ASCII characters")
+            _unique(names, key, f"site[{i}].key")
+        for j, origin in enumerate(site.origins):
+            if not origin.startswith(("http://", "https://")) or origin.count("/") != 2:
+                raise ConfigError(
+                    f"site[{i}].origins[{j}]: expected an origin as https://shop.example, "
+                    f"got {origin!r}"
+                )
+
+
+def _unique(seen: dict[str, str], value: str, path: str) -> None:
+    if value in seen:
+        raise ConfigError(f"{path}: the same as {seen[value]}")
+    seen[value] = path
