@@ -23,7 +23,7 @@ from collector.metrics import Metrics
 from collector.store.database import open_database
 from collector.store.log import EventLog, claim, open_log
 from collector.wire import build
-from collector.wire.message import Request
+from collector.wire.message import Client, Request
 from collector.wire.table import routes
 from collector.workers.writer import Writer
 
@@ -67,7 +67,8 @@ def requests(shape: str, count: int) -> list[Request]:
         for field in fields:
             headers.add(*field.split(": ", 1))
         url = URL(f"http://localhost{path}", encoded=True)
-        made.append(Request(METHODS[shape], url, headers, body, "127.0.0.1"))
+        client = Client.of(headers)
+        made.append(Request(METHODS[shape], url, headers, body, "127.0.0.1", client))
     return made
 
 
@@ -76,7 +77,7 @@ def unread(request: Request) -> Request:
     url = URL.build(
         path=request.url.raw_path, query_string=request.url.raw_query_string, encoded=True
     )
-    return Request(request.method, url, request.headers, request.body, request.peer)
+    return msgspec.structs.replace(request, url=url)
 
 
 def arrival() -> build.Arrival:

@@ -108,7 +108,8 @@ class App:
     def _make_folder(self) -> None:
         try:
             self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.sync_s = db.measure_sync(self.data)
+            with contextlib.suppress(OSError):  # a full disk is no reason not to start
+                self.sync_s = db.measure_sync(self.data)
             self.token = auth.load_or_make_token(self.data, self.config.admin.token)
         except OSError as error:
             raise CollectorError(f"data: {self.data}: {error.strerror}") from None

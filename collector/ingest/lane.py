@@ -21,8 +21,10 @@ from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestHandler
 
 from collector.ingest import respond
+from collector.ingest.heads import Cut, Head, Heads, cut, rebuild
 from collector.ingest.service import Service
-from collector.wire.message import CONTENT_ENCODING, ORIGIN, Answer, Request
+from collector.wire.message import CONTENT_ENCODING, Answer, Client, Request
+from collector.wire.table import Route
 
 _NEEDED = (
     "_waiter",
@@ -87,6 +89,7 @@ class IngestServer(web.Server):
         self.hot = hot
         self.max_connections = max_connections
         self.rest_s = rest_s
+        self.heads = Heads()
         self.stopping = False
         self.open_connections = 0
 
@@ -109,6 +112,7 @@ class IngestProtocol(RequestHandler):
     __slots__ = (
         "_counted",
         "_dispatching",
+        "_heads",
         "_hot",
         "_origin",
         "_outstanding",
@@ -116,6 +120,7 @@ class IngestProtocol(RequestHandler):
         "_routes",
         "_server",
         "_submit",
+        "_whole",
     )
 
     def __init__(self, server: IngestServer, **kwargs: Any) -> None:
@@ -124,6 +129,8 @@ class IngestProtocol(RequestHandler):
         self._submit = server.service.submit
         self._routes = server.service.routes
         self._hot = server.hot
+        self._heads = server.heads
+        self._whole = True  # every byte so far belonged to a whole request
         self._outstanding = False
         self._dispatching = False
         self._counted = False
@@ -153,16 +160,34 @@ class IngestProtocol(RequestHandler):
     def data_received(self, data: bytes) -> None:
         waiter = self._waiter
         if not self._hot or waiter is None or waiter.done():
+            self._whole = self._whole and not data
             super().data_received(data)
+            return
+        request = cut(data) if self._whole and not self._messages else None
+        if request is not None and self._recalled(request):
             return
         # The task that waits for requests is not woken until the lane has had its look.
         self._waiter = None
         super().data_received(data)
         self._waiter = waiter
+        if data:
+            self._whole = (
+                request is not None and len(self._messages) == 1 and self._messages[0][1].is_eof()
+            )
         if self._messages and not self._outstanding:
-            self._dispatch()
+            self._dispatch(request if self._whole else None)
 
-    def _dispatch(self) -> None:
+    def _recalled(self, request: Cut) -> bool:
+        """Take a request whose head aiohttp's parser has taken before."""
+        if self._outstanding or self._close or self._force_close or self._held:
+            return False
+        head = self._heads.recall(request)
+        if head is None:
+            return False
+        self._take(head.route, rebuild(head, request, self._peer))
+        return True
+
+    def _dispatch(self, whole: Cut | None = None) -> None:
         """Take requests from the queue while the lane can; wake the normal way otherwise."""
         self._dispatching = True
         try:
@@ -174,11 +199,22 @@ class IngestProtocol(RequestHandler):
                     return
                 self._messages.popleft()
                 self._parser.message_consumed()  # type: ignore[union-attr]
-                self._outstanding = True
-                self._origin = request.headers.get(ORIGIN)
-                self._submit(self._routes[request.url.raw_path], request, self._reply)
+                route = self._routes[request.url.raw_path]
+                if whole is not None:
+                    self._heads.learn(whole, Head(route, request))
+                self._take(route, request)
         finally:
             self._dispatching = False
+
+    def _take(self, route: Route, request: Request) -> None:
+        self._outstanding = True
+        self._origin = request.client.origin
+        self._submit(route, request, self._reply)
+
+    @property
+    def _held(self) -> bool:
+        """The client does not read its answers, or the parser holds back what it sent."""
+        return self._paused or self._buffer_paused or self._reading_paused
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -193,9 +229,7 @@ class IngestProtocol(RequestHandler):
             or message.upgrade
             or not payload.is_eof()
             or payload.exception() is not None
-            or self._paused  # the client does not read its answers
-            or self._buffer_paused
-            or self._reading_paused
+            or self._held
         ):
             return None
         route = self._routes.get(message.path.partition("?")[0])
@@ -205,7 +239,7 @@ class IngestProtocol(RequestHandler):
         # read_nowait would have the parser look for more data, and resume a transport that was
         # never paused: 2 µs a request.
         body = b"" if payload is EMPTY_PAYLOAD else b"".join(payload._buffer)
-        return Request(message.method, message.url, headers, body, self._peer)
+        return Request(message.method, message.url, headers, body, self._peer, Client.of(headers))
 
     def _reply(self, answer: Answer) -> None:
         self._outstanding = False

@@ -15,7 +15,7 @@ from collector.config import Config
 from collector.errors import Refused
 from collector.ingest import respond
 from collector.ingest.service import Service
-from collector.wire.message import Answer, Request
+from collector.wire.message import Answer, Client, Request
 from collector.wire.table import Route
 
 _ENCODINGS = {"gzip", "deflate", "br", "zstd"}
@@ -58,7 +58,16 @@ class Routes:
             request.transport and request.transport.get_extra_info("peername")
         )
         self._service.submit(
-            route, Request(request.method, request.rel_url, request.headers, body, peer), reply
+            route,
+            Request(
+                request.method,
+                request.rel_url,
+                request.headers,
+                body,
+                peer,
+                Client.of(request.headers),
+            ),
+            reply,
         )
         return respond.response(await future, origin, close=self.stopping)
 

@@ -5,8 +5,6 @@ import logging
 from collections.abc import Callable
 from functools import partial
 
-from multidict import MultiMapping
-
 from collector import clock
 from collector.config import Config
 from collector.errors import CollectorError, Overloaded, Refused
@@ -15,16 +13,7 @@ from collector.ingest.sites import Sites
 from collector.metrics import Metrics
 from collector.wire import build
 from collector.wire.address import Addresses
-from collector.wire.message import (
-    FORWARDED_FOR,
-    ORIGIN,
-    SEC_GPC,
-    USER_AGENT,
-    Answer,
-    Call,
-    Refusal,
-    Request,
-)
+from collector.wire.message import Answer, Call, Refusal, Request
 from collector.wire.table import Protocol, Route, routes
 from collector.workers.writer import Writer
 
@@ -32,7 +21,6 @@ log = logging.getLogger(__name__)
 
 Reply = Callable[[Answer], None]
 _MESSAGE_CHARS = 500
-_AGENT_CHARS = 1024
 
 
 class Service:
@@ -79,9 +67,9 @@ class Service:
     def _take(self, call: Call, protocol: Protocol, request: Request, reply: Reply) -> None:
         if not call.key and call.refused and not call.items:
             raise call.refused[0].error  # unreadable, so its owner cannot be known
-        headers = request.headers
-        site = self._sites.authenticate(call.key, headers.get(ORIGIN))
-        gpc = self._gpc != "ignore" and headers.get(SEC_GPC) == "1"
+        client = request.client
+        site = self._sites.authenticate(call.key, client.origin)
+        gpc = client.gpc and self._gpc != "ignore"
         if gpc and self._gpc == "off":
             self.metrics.declined_events += len(call.items)
             reply(protocol.answer([], len(call.items)))
@@ -90,7 +78,7 @@ class Service:
             site.name,
             clock.now_ms(),
             self._address(request),
-            _user_agent(headers),
+            client.user_agent,
             gpc,
             self._limits,
             self._addresses.masked,
@@ -137,19 +125,9 @@ class Service:
         ]
 
     def _address(self, request: Request) -> str | None:
-        forwarded = request.headers.get(FORWARDED_FOR, "")
-        if forwarded:  # a proxy may add a line of its own below the visitor's
-            forwarded = ",".join(request.headers.getall(FORWARDED_FOR))
-        client, stored = self._addresses.place(request.peer, forwarded)
+        client, stored = self._addresses.place(request.peer, request.client.forwarded)
         self._watch.saw(client)
         return stored
-
-
-def _user_agent(headers: MultiMapping[str]) -> str | None:
-    agent = headers.get(USER_AGENT)
-    if agent is None or agent.isascii():
-        return agent[:_AGENT_CHARS] if agent else None
-    return agent.encode("utf-8", "surrogateescape").decode("utf-8", "replace")[:_AGENT_CHARS]
 
 
 class AddressWatch:

@@ -12,6 +12,7 @@ from collector.errors import Refused
 # Segment's ids are strings; clients in typed languages send numbers, as its own API takes them.
 Id = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | str | None
 ABSENT = msgspec.Raw(b"")
+_AGENT_CHARS = 1024
 
 # Header names that aiohttp's headers find without lowering them first (a third of a look-up).
 AUTHORIZATION = istr("Authorization")
@@ -22,6 +23,31 @@ SEC_GPC = istr("Sec-GPC")
 USER_AGENT = istr("User-Agent")
 
 
+class Client(msgspec.Struct, frozen=True, gc=False):
+    """What a request's headers say of who sends it."""
+
+    origin: str | None
+    forwarded: str
+    user_agent: str | None
+    gpc: bool
+
+    @classmethod
+    def of(cls, headers: MultiMapping[str]) -> "Client":
+        forwarded = headers.get(FORWARDED_FOR, "")
+        if forwarded:  # a proxy may add a line of its own below the visitor's
+            forwarded = ",".join(headers.getall(FORWARDED_FOR))
+        return cls(
+            headers.get(ORIGIN), forwarded, _user_agent(headers), headers.get(SEC_GPC) == "1"
+        )
+
+
+def _user_agent(headers: MultiMapping[str]) -> str | None:
+    agent = headers.get(USER_AGENT)
+    if agent is None or agent.isascii():
+        return agent[:_AGENT_CHARS] if agent else None
+    return agent.encode("utf-8", "surrogateescape").decode("utf-8", "replace")[:_AGENT_CHARS]
+
+
 class Request(msgspec.Struct, frozen=True, gc=False):
     """A request whose body is complete and inflated. Header names compare without case."""
 
@@ -30,6 +56,7 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     headers: MultiMapping[str]
     body: bytes
     peer: str
+    client: Client
 
 
 class Item(msgspec.Struct, rename="camel", omit_defaults=True, gc=False):

@@ -9,12 +9,13 @@ from multidict import CIMultiDict
 from collector.config import Limits
 from collector.errors import Refused
 from collector.wire import native
-from collector.wire.message import Request
+from collector.wire.message import Client, Request
 
 
 def gif(query, **headers):
     url = yarl.URL.build(path="/c.gif", query_string=query, encoded=True)
-    request = Request("GET", url, CIMultiDict(headers), b"", "127.0.0.1")
+    fields = CIMultiDict(headers)
+    request = Request("GET", url, fields, b"", "127.0.0.1", Client.of(fields))
     return native.gif(request, "page", Limits())
 
 

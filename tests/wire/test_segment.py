@@ -10,7 +10,7 @@ from multidict import CIMultiDict
 from collector.config import Http, Limits
 from collector.errors import Refused
 from collector.wire import segment, table
-from collector.wire.message import Refusal, Request, invalid
+from collector.wire.message import Client, Refusal, Request, invalid
 
 EVENT = {"type": "track", "event": "E"}
 
@@ -23,7 +23,7 @@ def request(body=None, path="/v1/track", auth=None, query=""):
     url = yarl.URL.build(path=path, query_string=query, encoded=True)
     headers = CIMultiDict({"Authorization": auth} if auth else {})
     raw = body if isinstance(body, bytes) else json.dumps(body or EVENT).encode()
-    return Request("POST", url, headers, raw, "127.0.0.1")
+    return Request("POST", url, headers, raw, "127.0.0.1", Client.of(headers))
 
 
 WAYS = {

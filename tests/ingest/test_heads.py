@@ -1,0 +1,76 @@
+"""Only what aiohttp's parser took before is taken again, and as it took it."""
+
+import pytest
+from aiohttp.http_parser import HttpRequestParser
+
+from collector.ingest.heads import cut
+
+POST = b"POST /v1/track HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nUser-Agent: b\r\n\r\n{}"
+GET = b"GET /c.gif?k=1&u=%20 HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+def test_heads_that_differ_in_their_length_alone_are_the_same():
+    longer = POST.replace(b"Length: 2", b"Length: 11").replace(b"{}", b'{"a":"b c"}')
+
+    assert cut(POST).key == cut(longer).key
+    assert cut(longer).body == b'{"a":"b c"}'
+
+
+def test_gets_that_differ_in_their_query_alone_are_the_same():
+    assert cut(GET).key == cut(GET.replace(b"?k=1&u=%20", b"?k=2")).key
+    assert (cut(GET).path, cut(GET).query) == ("/c.gif", "k=1&u=%20")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        POST.replace(b"/v1/track", b"/v1/page"),
+        POST.replace(b"Host: a", b"Host: b"),
+        POST.replace(b"Host: a", b"Host: a\r\nContent-Encoding: gzip"),
+        POST.replace(b"Content-Length: 2\r\n", b"").replace(b": b", b": b\r\nContent-Length: 2"),
+        POST.replace(b"HTTP/1.1", b"HTTP/1.0"),
+        POST.replace(b"Content-Length", b"content-length"),
+        POST.replace(b"Content-Length: 2", b"Content-Length: 2\r\nContent-Length: 2"),
+        GET.replace(b"/c.gif", b"/pixel.gif"),
+    ],
+)
+def test_any_other_difference_is_another_head(other):
+    found = cut(other)
+    assert found is None or found.key not in (cut(POST).key, cut(GET).key)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        POST[:-1],
+        POST + b"x",
+        POST + POST,
+        GET + GET,
+        POST.replace(b"Length: 2", b"Length: +2"),
+        POST.replace(b"Length: 2", b"Length: 2 "),
+        POST.replace(b"Length: 2", b"Length: 0x2"),
+        POST.replace(b"Length: 2", b"Length: \xb2"),
+        POST.replace(b"\r\nContent-Length: 2", b"").replace(b": b", b": Content-Length: 2"),
+        GET.replace(b"?k=1", b"?k=1 2"),
+        GET.replace(b"?k=1", b"?k=\xe9"),
+        GET.replace(b"?k=1", b"?k=1#f"),
+        GET.replace(b"?k=1", b"?k=\x00"),
+        GET.replace(b"/c.gif", b"http://h/c.gif"),
+        GET.replace(b"GET", b"OPTIONS"),
+        GET.replace(b"Host: a", b"X: " + b"a" * 5000),
+        b"",
+        b"\r\n\r\n",
+    ],
+)
+def test_what_is_not_one_whole_plain_request_is_left_to_the_parser(data):
+    assert cut(data) is None
+
+
+@pytest.mark.parametrize("char", [chr(code) for code in range(0x21, 0x7F) if chr(code) != "#"])
+async def test_every_character_of_a_target_that_is_cut_is_one_the_parser_takes(char):
+    data = GET.replace(b"k=1", f"k={char}".encode())
+    parser = HttpRequestParser(None, None, 65536)  # a GET has no body to ask them for
+    ((message, _),), _, _ = parser.feed_data(data)
+
+    found = cut(data)
+    assert (found.path, found.query) == (message.url.raw_path, message.url.raw_query_string)
