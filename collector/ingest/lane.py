@@ -21,7 +21,7 @@ from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestHandler
 
 from collector.ingest import respond
-from collector.ingest.heads import Cut, Head, Heads, cut, rebuild
+from collector.ingest.heads import Cut, Heads, cut, rebuild
 from collector.ingest.service import Service
 from collector.wire.message import CONTENT_ENCODING, Answer, Client, Request
 from collector.wire.table import Route
@@ -201,7 +201,7 @@ class IngestProtocol(RequestHandler):
                 self._parser.message_consumed()  # type: ignore[union-attr]
                 route = self._routes[request.url.raw_path]
                 if whole is not None:
-                    self._heads.learn(whole, Head(route, request))
+                    self._heads.learn(whole, route, request)
                 self._take(route, request)
         finally:
             self._dispatching = False

@@ -11,7 +11,7 @@ from typing import Any
 from aiohttp import web
 
 from collector.errors import Refused
-from collector.wire import segment
+from collector.wire import native, segment
 from collector.wire.message import Answer
 
 SERVER = "collector"
@@ -36,14 +36,21 @@ def response(answer: Answer, origin: str | None, close: bool = False) -> web.Res
 def raw(answer: Answer, origin: str | None) -> bytes:
     """The whole response, for an HTTP/1.1 connection that stays open."""
     second = int(time.time())
-    if answer is segment.OK and origin is None:  # nine of ten answers
-        return _ok(second)
+    if answer is segment.OK:  # nine of ten answers
+        return _ok(second, origin)
+    if answer is native.PIXEL:
+        return _pixel(second, origin)
     return _head(answer, origin, second) + answer.body
 
 
-@lru_cache(maxsize=1)
-def _ok(second: int) -> bytes:
-    return _head(segment.OK, None, second) + segment.OK.body
+@lru_cache(maxsize=64)
+def _ok(second: int, origin: str | None) -> bytes:
+    return _head(segment.OK, origin, second) + segment.OK.body
+
+
+@lru_cache(maxsize=64)
+def _pixel(second: int, origin: str | None) -> bytes:
+    return _head(native.PIXEL, origin, second) + native.PIXEL.body
 
 
 def _head(answer: Answer, origin: str | None, second: int) -> bytes:

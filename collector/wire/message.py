@@ -19,17 +19,19 @@ AUTHORIZATION = istr("Authorization")
 CONTENT_ENCODING = istr("Content-Encoding")
 FORWARDED_FOR = istr("X-Forwarded-For")
 ORIGIN = istr("Origin")
+REFERER = istr("Referer")
 SEC_GPC = istr("Sec-GPC")
 USER_AGENT = istr("User-Agent")
 
 
 class Client(msgspec.Struct, frozen=True, gc=False):
-    """What a request's headers say of who sends it."""
+    """What a request's headers say of who sends it, and from which page."""
 
     origin: str | None
+    gpc: bool
     forwarded: str
     user_agent: str | None
-    gpc: bool
+    referer: str | None
 
     @classmethod
     def of(cls, headers: MultiMapping[str]) -> "Client":
@@ -37,19 +39,33 @@ class Client(msgspec.Struct, frozen=True, gc=False):
         if forwarded:  # a proxy may add a line of its own below the visitor's
             forwarded = ",".join(headers.getall(FORWARDED_FOR))
         return cls(
-            headers.get(ORIGIN), forwarded, _user_agent(headers), headers.get(SEC_GPC) == "1"
+            headers.get(ORIGIN),
+            headers.get(SEC_GPC) == "1",
+            forwarded,
+            _user_agent(headers.get(USER_AGENT)),
+            headers.get(REFERER),
+        )
+
+    def with_values(self, forwarded: str, agent: str | None, referer: str | None) -> "Client":
+        """The same with what differs from request to request; None and "" leave it as it is."""
+        return Client(
+            self.origin,
+            self.gpc,
+            forwarded or self.forwarded,
+            _user_agent(agent) if agent is not None else self.user_agent,
+            self.referer if referer is None else referer,
         )
 
 
-def _user_agent(headers: MultiMapping[str]) -> str | None:
-    agent = headers.get(USER_AGENT)
+def _user_agent(agent: str | None) -> str | None:
     if agent is None or agent.isascii():
         return agent[:_AGENT_CHARS] if agent else None
     return agent.encode("utf-8", "surrogateescape").decode("utf-8", "replace")[:_AGENT_CHARS]
 
 
 class Request(msgspec.Struct, frozen=True, gc=False):
-    """A request whose body is complete and inflated. Header names compare without case."""
+    """A request whose body is complete and inflated. `headers` compare names without case; of
+    those that `client` speaks of they may lack some."""
 
     method: str
     url: yarl.URL

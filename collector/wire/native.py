@@ -65,7 +65,7 @@ def _call(request: Request, limits: Limits) -> Call:
 
 
 def _own_page(request: Request) -> str | None:
-    referer = request.headers.get("Referer")
+    referer = request.client.referer
     return referer if referer and referer.isascii() else None
 
 
@@ -75,7 +75,7 @@ def _raw(value: Mapping[str, object]) -> msgspec.Raw:
 
 def answer(refused: list[Refusal], stored: int) -> Answer:
     """A GIF whatever was in the query: an image cannot show an error."""
-    return _PIXEL
+    return PIXEL
 
 
 def error(refused: Refused) -> Answer:
@@ -85,4 +85,4 @@ def error(refused: Refused) -> Answer:
     return Answer(status, "image/gif", GIF, _NO_STORE + retry)
 
 
-_PIXEL = Answer(200, "image/gif", GIF, _NO_STORE)
+PIXEL = Answer(200, "image/gif", GIF, _NO_STORE)

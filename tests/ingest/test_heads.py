@@ -27,7 +27,6 @@ def test_gets_that_differ_in_their_query_alone_are_the_same():
         POST.replace(b"/v1/track", b"/v1/page"),
         POST.replace(b"Host: a", b"Host: b"),
         POST.replace(b"Host: a", b"Host: a\r\nContent-Encoding: gzip"),
-        POST.replace(b"Content-Length: 2\r\n", b"").replace(b": b", b": b\r\nContent-Length: 2"),
         POST.replace(b"HTTP/1.1", b"HTTP/1.0"),
         POST.replace(b"Content-Length", b"content-length"),
         POST.replace(b"Content-Length: 2", b"Content-Length: 2\r\nContent-Length: 2"),
