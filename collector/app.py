@@ -164,9 +164,8 @@ class App:
         try:
             await web.TCPSite(runner, host, port, backlog=backlog).start()
         except OSError as error:
-            raise CollectorError(
-                f"{setting}: cannot listen on {listen}: {error.strerror}"
-            ) from None
+            why = os.strerror(error.errno) if error.errno else str(error)
+            raise CollectorError(f"{setting}: cannot listen on {listen}: {why}") from None
 
     async def _drain(self) -> None:
         """Wait for bodies still coming in (2 s) and answers still to be given (4 s)."""
