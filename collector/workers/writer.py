@@ -76,7 +76,10 @@ class Writer:
         if not self._tickets:
             self._wake.set()
         self._tickets.append(Ticket(events, rejects, size, done))
-        self._count(len(events) + len(rejects), size)
+        self.buffered_events += len(events) + len(rejects)
+        self.buffered_bytes += size
+        if self.buffered_events >= self._max_events or self.buffered_bytes >= self._max_bytes:
+            self.full = True
 
     async def append(self, events: list[Event], rejects: list[Reject] | None = None) -> None:
         """`submit` for callers who wait: returns when the events are on disk, or raises."""
@@ -124,16 +127,16 @@ class Writer:
         else:
             self._observe(time.perf_counter() - started)
             self.recovered()
-        for ticket in tickets:
-            self._count(-len(ticket.events) - len(ticket.rejects), -ticket.size)
-            ticket.done(error)
-
-    def _count(self, events: int, size: int) -> None:
-        self.buffered_events += events
-        self.buffered_bytes += size
+        self.buffered_events -= len(events) + len(rejects)
+        self.buffered_bytes -= sum([ticket.size for ticket in tickets])
         self.full = (
             self.buffered_events >= self._max_events or self.buffered_bytes >= self._max_bytes
         )
+        for ticket in tickets:
+            try:
+                ticket.done(error)
+            except Exception:  # stored all the same, and the others must hear of theirs
+                log.exception("an answer could not be given")
 
     async def _store(self, events: list[Event], rejects: list[Reject]) -> None:
         """One transaction; where a row cannot be stored, halves, until that row is alone."""

@@ -105,3 +105,18 @@ async def test_a_stop_stores_what_is_buffered_and_refuses_what_comes(desk):
 
     assert desk.answers == {"in-hand": None}
     assert await desk.ids() == ["a"]
+
+
+async def test_an_answer_that_fails_takes_no_other_with_it(desk, event, caplog):
+    def broken(error):
+        raise RuntimeError("the client is gone")
+
+    with desk.held():
+        desk.submit("before", "a")
+        desk.writer.submit([event("b")], [], 10, broken)
+        desk.submit("after", "c")
+    await desk.until("before", "after")
+
+    assert await desk.ids() == ["a", "b", "c"]
+    assert "an answer could not be given" in caplog.text
+    await desk.writer.append([event("d")])
