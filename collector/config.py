@@ -66,11 +66,11 @@ class Http(Section, frozen=True):
         Meta(
             ge=0,
             le=60,
-            description="after a 503 nothing is read from that connection for this long, so that "
-            "refusing costs less than storing",
+            description="after a 503 nothing is read from that connection for this long (what its "
+            "Retry-After says), so that refusing costs less than storing",
             extra_json_schema={"unit": "s"},
         ),
-    ] = 0.1
+    ] = 1.0
     max_header_bytes: Annotated[
         Count, Meta(description="one header's size", extra_json_schema={"unit": "bytes"})
     ] = 16_384
@@ -142,7 +142,7 @@ class Store(Section, frozen=True):
             extra_json_schema={"unit": "bytes"},
         ),
     ] = 33_554_432
-    batch_events: Annotated[Count, Meta(description="events in one transaction")] = 4096
+    batch_events: Annotated[Count, Meta(description="events in one transaction")] = 1024
     checkpoint_pages: Annotated[
         Count,
         Meta(
