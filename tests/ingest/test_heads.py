@@ -73,3 +73,32 @@ async def test_every_character_of_a_target_that_is_cut_is_one_the_parser_takes(c
 
     found = cut(data)
     assert (found.path, found.query) == (message.url.raw_path, message.url.raw_query_string)
+
+
+async def test_visitors_whose_heads_are_alike_stay_apart(idle, talk):
+    """Behind one proxy's connection: the second and third head are recalled, the values are not."""
+    await idle.start(**{"privacy.ip": "full"})
+    visitors = [
+        ("203.0.113.1", "Agent A", "https://shop.example/a"),
+        ("203.0.113.2", "Agent B", "https://shop.example/b"),
+        ("198.51.100.3", "Agent C/3", "https://shop.example/c"),
+    ]
+    for shape in ("GET", "POST"):
+        for number, (address, agent, referer) in enumerate(visitors):
+            body = b'{"event":"E","messageId":"%s%d"}' % (shape.encode(), number)
+            target = f"/v1/track?writeKey={idle.key}"
+            if shape == "GET":
+                target, body = f"/c.gif?k={idle.key}&id=GET{number}", b""
+            length = f"Content-Length: {len(body)}\r\n" if body else ""
+            head = (
+                f"{shape} {target} HTTP/1.1\r\nHost: a\r\n{length}User-Agent: {agent}\r\n"
+                f"Referer: {referer}\r\nX-Forwarded-For: {address}\r\n\r\n"
+            )
+            (reply,) = await talk(idle.port, head.encode() + body)
+            assert reply.status == 200
+
+    stored = [(row["ip"], row["user_agent"]) for row in idle.rows()]
+    assert stored == [(address, agent) for address, agent, _ in visitors] * 2
+    pages = [row["url"] for row in idle.rows() if row["message_id"].startswith("GET")]
+    assert pages == [referer for _, _, referer in visitors]
+    assert len(idle.app._server.heads._known) == 2
