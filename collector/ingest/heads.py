@@ -44,10 +44,14 @@ class Cut(msgspec.Struct, gc=False):
 
 
 class Head(msgspec.Struct, frozen=True, gc=False):
-    """A head that aiohttp took: where it leads, and its request without what is cut."""
+    """A head that aiohttp took: where it leads, its request without what is cut, and which of
+    the cut values say what of the client."""
 
     route: Route
     request: Request
+    user_agent: int | None
+    referer: int | None
+    forwarded: tuple[int, ...]
 
 
 def cut(data: bytes) -> Cut | None:
@@ -96,27 +100,36 @@ class Heads:
         headers = CIMultiDict(request.headers)
         for name in cut_.names:
             headers.popall(name.decode("ascii"), None)
-        kept = msgspec.structs.replace(
-            request, headers=headers, body=b"", client=Client.of(headers)
+        client = Client.of(headers)
+        kept = msgspec.structs.replace(request, headers=headers, body=b"", client=client)
+        agents = _places(cut_, b"user-agent")
+        referers = _places(cut_, b"referer")
+        self._known[cut_.key] = Head(
+            route,
+            kept,
+            agents[0] if agents else None,
+            referers[0] if referers else None,
+            _places(cut_, b"x-forwarded-for"),
         )
-        self._known[cut_.key] = Head(route, kept)
+
+
+def _places(cut_: Cut, name: bytes) -> tuple[int, ...]:
+    return tuple(i for i, cut_name in enumerate(cut_.names) if cut_name.lower() == name)
 
 
 def rebuild(head: Head, cut_: Cut, peer: str) -> Request:
     """The request that aiohttp's parser would have made."""
-    old = head.request
+    old, values = head.request, cut_.values
     url = old.url
     if cut_.path is not None:
         url = yarl.URL.build(path=cut_.path, query_string=cut_.query, encoded=True)
-    forwarded, agent, referer = "", None, None
-    for name, value in zip(cut_.names, cut_.values, strict=True):
-        first = name[0] | 0x20
-        if first == 0x75 and agent is None:  # User-Agent
-            agent = value.strip(b" ").decode("ascii")
-        elif first == 0x72 and referer is None:  # Referer
-            referer = value.strip(b" ").decode("ascii")
-        elif len(name) == 15 and first == 0x78:  # X-Forwarded-For
-            more = value.strip(b" ").decode("ascii")
-            forwarded = f"{forwarded},{more}" if forwarded else more
-    client = old.client.with_values(forwarded, agent, referer)
+    client = old.client.with_values(
+        ",".join([_text(values[i]) for i in head.forwarded]),
+        None if head.user_agent is None else _text(values[head.user_agent]),
+        None if head.referer is None else _text(values[head.referer]),
+    )
     return Request(old.method, url, old.headers, cut_.body, peer, client)
+
+
+def _text(value: bytes) -> str:
+    return value.strip(b" ").decode("ascii")
