@@ -96,6 +96,22 @@ async def test_an_incomplete_body_does_not_hold_the_stop(
         assert "Traceback" not in collector.said(), collector.said()
 
 
+async def test_a_half_sent_login_on_the_admin_listener_does_not_hold_the_stop(
+    tmp_path: Path,
+) -> None:
+    async with Collector(tmp_path) as collector:
+        port = int(collector.admin_url.rpartition(":")[2])
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"POST /login HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{")
+        try:
+            await writer.drain()
+            await asyncio.sleep(0.2)
+            collector.kill(signal.SIGTERM)
+            assert await collector.wait(ALLOWED_S) == 0
+        finally:
+            writer.close()
+
+
 async def test_a_body_completed_during_the_stop_is_stored(tmp_path: Path) -> None:
     async with (
         Collector(tmp_path, http__stop_body_s=10) as collector,
