@@ -59,7 +59,7 @@ class Database:
         StoreUnavailable or BadRow. A cancelled caller does not stop the work.
         """
         try:
-            return cast(T, await _on_thread(self._connection, work, *args, **kwargs))
+            return cast(T, await on_thread(self._connection, work, *args, **kwargs))
         except sqlite.Error as error:
             raise translate(error) from error
 
@@ -71,9 +71,10 @@ class Database:
         await self._connection.close()
 
 
-async def _on_thread(
+async def on_thread(
     connection: aiosqlite.Connection, work: Callable[..., Any], *args: Any, **kwargs: Any
 ) -> Any:
+    """`work(sqlite connection, …)` on the thread of `connection`, in one trip."""
     execute: Any = connection._execute
     return await execute(work, connection._conn, *args, **kwargs)
 
@@ -111,7 +112,7 @@ async def _open(path: Path, durability: str, checkpoint_pages: int) -> Database:
         connection._thread.join()  # on its way out, and not to report to a loop that is gone
         raise
     try:
-        await _on_thread(connection, _prepare, durability, checkpoint_pages)
+        await on_thread(connection, _prepare, durability, checkpoint_pages)
     except BaseException:
         await connection.close()
         raise

@@ -18,6 +18,7 @@ from collector.errors import BadRow, CollectorError, Overloaded, StoreUnavailabl
 from collector.event import Event, Reject
 from collector.metrics import Metrics
 from collector.store.log import EventLog
+from collector.workers.follow import Committed
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +45,7 @@ class Writer:
         observe: Callable[[float], None],
     ) -> None:
         self._log = event_log
+        self.committed = Committed(event_log.last_seq)
         self._settings = settings
         self._metrics = metrics
         self._observe = observe
@@ -150,6 +152,7 @@ class Writer:
             await self._store(events[:middle], rejects)
             await self._store(events[middle:], [])
             return
+        self.committed.advance(self._log.last_seq)
         metrics = self._metrics
         metrics.commits += 1
         metrics.stored_events += result.stored

@@ -1,0 +1,84 @@
+"""Reading beside the one writing connection.
+
+Readers are read-only and short: a read transaction that stays open stops checkpoints, and the
+write-ahead log then grows without bound. So each piece of work ends its transaction, and one
+that takes longer than its limit is broken off.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Concatenate, ParamSpec, Self, TypeVar, cast
+
+import aiosqlite
+from pysqlite3 import dbapi2 as sqlite
+
+from collector.errors import CollectorError
+from collector.store.database import on_thread, translate
+
+P = ParamSpec("P")
+T = TypeVar("T")
+_STEPS = 10_000  # of SQLite's machine, between two looks at the clock: well under 1 ms
+
+
+class TookTooLong(CollectorError):
+    """A query was broken off at its time limit."""
+
+
+class Reader:
+    """A read-only connection with a thread of its own. One piece of work at a time; further
+    ones wait their turn."""
+
+    def __init__(self, connection: aiosqlite.Connection, limit_s: float) -> None:
+        self._connection = connection
+        self._limit_s = limit_s
+
+    @classmethod
+    async def open(cls, path: Path, limit_s: float = 30.0) -> Self:
+        """Beside a database that `open_database` has opened. Raises CollectorError."""
+        connection = aiosqlite.Connection(lambda: _connect(path), 64)
+        try:
+            await connection
+        except sqlite.Error as error:
+            connection._thread.join()
+            raise CollectorError(f"{path}: {translate(error)}") from error
+        return cls(connection, limit_s)
+
+    async def run(
+        self,
+        work: Callable[Concatenate[sqlite.Connection, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Run `work(connection, …)` on the thread. Raises TookTooLong, StoreUnavailable or
+        BadRow. A cancelled caller does not stop the work."""
+
+        def timed(connection: sqlite.Connection) -> T:
+            until = time.monotonic() + self._limit_s
+            connection.set_progress_handler(lambda: time.monotonic() > until, _STEPS)
+            return work(connection, *args, **kwargs)
+
+        try:
+            return cast(T, await on_thread(self._connection, timed))
+        except sqlite.OperationalError as error:
+            if "interrupted" in str(error):
+                raise TookTooLong(f"took longer than {self._limit_s:g} s") from error
+            raise translate(error) from error
+        except sqlite.Error as error:
+            raise translate(error) from error
+
+    async def close(self) -> None:
+        await self._connection.close()
+
+
+def _connect(path: Path) -> sqlite.Connection:
+    connection = sqlite.connect(
+        f"{path.absolute().as_uri()}?mode=ro",
+        uri=True,
+        isolation_level=None,
+        timeout=5.0,
+        check_same_thread=False,
+    )
+    connection.execute("PRAGMA query_only = ON")
+    connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
+    return connection
