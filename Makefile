@@ -10,7 +10,7 @@ APT = $(AS_ROOT) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(AS_ROOT)
 run: $(VENV)/run
 	$(BIN)/collector serve $(ARGS)
 
-test: $(VENV)/test pixel_js/node_modules/.done browser lint check-pixel dist/collector
+test: $(VENV)/test pixel_js/node_modules/.done tests/clients/node_modules/.done browser lint check-pixel dist/collector
 	$(BIN)/python -m pytest $(ARGS)
 
 lint: $(VENV)/test
@@ -40,7 +40,7 @@ docs: $(VENV)/run
 	$(BIN)/python -m collector.reference > docs/CONFIG.md
 
 clean:
-	rm -rf $(VENV) build dist pixel_js/node_modules
+	rm -rf $(VENV) build dist pixel_js/node_modules tests/clients/node_modules
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -61,6 +61,12 @@ comma := ,
 pixel_js/node_modules/.done: pixel_js/package.json pixel_js/package-lock.json
 	command -v npm >/dev/null || { $(APT) nodejs npm; }
 	cd pixel_js && npm ci --no-audit --no-fund
+	@touch $@
+
+# The clients that must work unchanged. None needs what its install script would fetch or build.
+tests/clients/node_modules/.done: tests/clients/package.json tests/clients/package-lock.json
+	command -v npm >/dev/null || { $(APT) nodejs npm; }
+	cd tests/clients && npm ci --ignore-scripts --no-audit --no-fund
 	@touch $@
 
 .PHONY: browser

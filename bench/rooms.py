@@ -17,7 +17,7 @@ from bench.process import KEY, scratch_folder
 from bench.result import Run
 from bench.traffic import METHODS, STEM, Traffic, stem_head
 from collector.app import DATABASE
-from collector.config import Http, Limits, Store
+from collector.config import Clients, Http, Limits, Store
 from collector.event import Event
 from collector.metrics import Metrics
 from collector.store.database import open_database
@@ -93,7 +93,7 @@ def arrival() -> build.Arrival:
 
 
 def events_of(request: Request, at: build.Arrival) -> list[Event]:
-    route = routes(Http())[request.url.path]
+    route = routes(Http(), Clients())[request.url.path]
     return build.events(route.protocol.parse(request, route.kind, at.limits), at)
 
 

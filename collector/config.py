@@ -197,6 +197,14 @@ class Privacy(Section, frozen=True):
     ] = "respect"
 
 
+class Clients(Section, frozen=True):
+    """Whose clients are spoken to, beside the pixel; docs/CLIENTS.md says what each sends. The
+    paths of one that is off answer 404."""
+
+    segment: Annotated[bool, Meta(description="Segment's SDKs and HTTP API")] = True
+    rudderstack: Annotated[bool, Meta(description="RudderStack's SDKs")] = True
+
+
 class Log(Section, frozen=True):
     """What the process says."""
 
@@ -237,6 +245,7 @@ class Config(Section, frozen=True):
     store: Store = field(default_factory=Store)
     limits: Limits = field(default_factory=Limits)
     privacy: Privacy = field(default_factory=Privacy)
+    clients: Clients = field(default_factory=Clients)
     log: Log = field(default_factory=Log)
     site: tuple[SiteConfig, ...] = ()
 

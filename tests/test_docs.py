@@ -9,7 +9,7 @@ import pytest
 from click import Group
 
 from collector.cli import main
-from collector.config import Http, declared
+from collector.config import Clients, Http, declared
 from collector.metrics import COUNTERS
 from collector.reference import reference
 from collector.wire.table import routes
@@ -17,6 +17,7 @@ from collector.wire.table import routes
 ROOT = Path(__file__).parent.parent
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BEHAVIOR = (ROOT / "docs" / "BEHAVIOR.md").read_text("utf-8")
+CLIENTS = (ROOT / "docs" / "CLIENTS.md").read_text("utf-8")
 README = (ROOT / "README.md").read_text("utf-8")
 
 
@@ -33,12 +34,12 @@ def test_settings_named_in_the_documents_exist() -> None:
                 assert name in known, f"{document.name}: {name}"
 
 
-@pytest.mark.parametrize("path", sorted(routes(Http())))
+@pytest.mark.parametrize("path", sorted(routes(Http(), Clients())))
 def test_every_endpoint_is_described(path: str) -> None:
     shape = re.sub(r"^/v1/pixel/\w+$", "/v1/pixel/{type}", path)
     if re.fullmatch(r"/v1/[a-z]", shape):
         shape = "/v1/b" if shape == "/v1/b" else "/v1/i"
-    assert f"{shape}`" in BEHAVIOR
+    assert f"{shape}`" in BEHAVIOR + CLIENTS
 
 
 @pytest.mark.parametrize("name", sorted(COUNTERS))

@@ -27,7 +27,7 @@ class Service:
     """What the public listener does with an ingest request."""
 
     def __init__(self, config: Config, sites: Sites, writer: Writer, metrics: Metrics) -> None:
-        self.routes: dict[str, Route] = routes(config.http)
+        self.routes: dict[str, Route] = routes(config.http, config.clients)
         self.max_body = config.limits.batch_bytes
         self._limits = config.limits
         self._gpc = config.privacy.gpc
@@ -65,14 +65,18 @@ class Service:
         return route.protocol.error(error)
 
     def _take(self, call: Call, protocol: Protocol, request: Request, reply: Reply) -> None:
-        if not call.key and call.refused and not call.items:
+        if not call.key and call.named is None and call.refused and not call.items:
             raise call.refused[0].error  # unreadable, so its owner cannot be known
         client = request.client
-        site = self._sites.authenticate(call.key, client.origin)
+        site = (
+            self._sites.authenticate(call.key, client.origin)
+            if call.named is None
+            else self._sites.named(call.named, client.origin)
+        )
         gpc = client.gpc and self._gpc != "ignore"
         if gpc and self._gpc == "off":
             self.metrics.declined_events += len(call.items)
-            reply(protocol.answer([], len(call.items)))
+            reply(call.reply or protocol.answer([], len(call.items)))
             return
         arrival = build.Arrival(
             site.name,
@@ -86,11 +90,11 @@ class Service:
         events = build.events(call, arrival)
         rejects = self._rejects(call, arrival) if call.refused else []
         if not events and not rejects:
-            reply(protocol.answer([], 0))
+            reply(call.reply or protocol.answer([], 0))
             return
         # Holds no more of the request than the answer needs: what waits for the disk is then
         # the events alone, and the next request is parsed in memory that is still in the cache.
-        done = partial(self._settle, reply, protocol, call.refused, len(events))
+        done = partial(self._settle, reply, protocol, call.refused, len(events), call.reply)
         self._writer.submit(events, rejects, len(request.body) + 512, done)
         self.in_flight += 1
         self.metrics.accepted_events += len(events)
@@ -101,11 +105,12 @@ class Service:
         protocol: Protocol,
         refused: list[Refusal],
         taken: int,
+        own: Answer | None,
         error: CollectorError | None,
     ) -> None:
         self.in_flight -= 1
         if error is None:
-            reply(protocol.answer(refused, taken))
+            reply(own if own and taken else protocol.answer(refused, taken))
             return
         self.metrics.unavailable_requests += 1
         reply(protocol.error(Refused(503, "unavailable", f"cannot store now: {error}")))

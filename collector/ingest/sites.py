@@ -1,5 +1,7 @@
 """Whose events are taken: write keys and origins."""
 
+from urllib.parse import urlsplit
+
 import msgspec
 
 from collector.config import SiteConfig
@@ -27,6 +29,8 @@ class Sites:
             Site(s.name, s.keys or (made_keys[s.name],), frozenset(s.origins)) for s in entries
         )
         self._by_key = {key: site for site in self.all for key in site.keys}
+        hosts = {urlsplit(o).hostname or o: site for site in self.all for o in site.origins}
+        self._by_name = hosts | {site.name: site for site in self.all} | self._by_key
 
     @staticmethod
     def without_key(configured: tuple[SiteConfig, ...]) -> list[str]:
@@ -38,6 +42,18 @@ class Sites:
         if site is None:
             said = "unknown write key" if key else "no write key"
             raise Refused(401, "unauthorized", said)
-        if not site.admits(origin):
-            raise Refused(401, "origin_not_allowed", f"this origin may not send for {site.name}")
-        return site
+        return _admitting(site, origin)
+
+    def named(self, name: str, origin: str | None) -> Site:
+        """The site of a client without a key: found by its name, key, or the host of one of its
+        origins. Where there is but one site, all is its."""
+        site = self.all[0] if len(self.all) == 1 else self._by_name.get(name)
+        if site is None:
+            raise Refused(401, "unauthorized", "no site of that name, key or host")
+        return _admitting(site, origin)
+
+
+def _admitting(site: Site, origin: str | None) -> Site:
+    if not site.admits(origin):
+        raise Refused(401, "origin_not_allowed", f"this origin may not send for {site.name}")
+    return site

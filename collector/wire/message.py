@@ -106,7 +106,9 @@ class Refusal(msgspec.Struct, frozen=True, gc=False):
 class Call(msgspec.Struct, gc=False):
     """A request understood: whose key, which events, which of them were refused.
 
-    `batched`: places are named `$.batch[i]`. `historical`: times are kept as given (import)."""
+    `batched`: places are named `$.batch[i]`. `historical`: times are kept as given (import).
+    `named`: how a client without a key calls its site. `reply`: what is answered in place of the
+    protocol's `answer` once the events are on disk, where it depends on the request."""
 
     key: str | None
     items: list[Item]
@@ -114,6 +116,8 @@ class Call(msgspec.Struct, gc=False):
     sent_at: datetime | None = None
     batched: bool = False
     historical: bool = False
+    named: str | None = None
+    reply: "Answer | None" = None
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from collector.config import Http, Limits
+from collector.config import Clients, Http, Limits
 from collector.errors import Refused
 from collector.wire import native, segment
 from collector.wire.message import Answer, Call, Refusal, Request
@@ -31,17 +31,37 @@ _GIF = Protocol(native.gif, native.answer, native.error)
 _SHORT = {"identify": "i", "track": "t", "page": "p", "screen": "s", "group": "g", "alias": "a"}
 
 
-def routes(http: Http) -> dict[str, Route]:
-    """Every ingest path of the public listener."""
+def routes(http: Http, clients: Clients) -> dict[str, Route]:
+    """Every ingest path of the public listener, those of clients that are switched off left
+    out."""
     table = {
         http.beacon_path: Route("POST", _BATCH, "batch"),
         http.gif_path: Route("GET", _GIF, "page"),
         "/pixel.gif": Route("GET", _GIF, "page"),
-        "/v1/batch": Route("POST", _BATCH, "batch"),
-        "/v1/b": Route("POST", _BATCH, "batch"),
-        "/v1/import": Route("POST", _BATCH, "import"),
     }
-    for kind, letter in _SHORT.items():
-        table[f"/v1/{kind}"] = table[f"/v1/{letter}"] = Route("POST", _SINGLE, kind)
-        table[f"/v1/pixel/{kind}"] = Route("GET", _PIXEL, kind)
+    for name, paths in CLIENTS.items():
+        if getattr(clients, name):
+            table |= paths
     return table
+
+
+def _calls() -> dict[str, Route]:
+    """What Segment's clients and RudderStack's have in common."""
+    paths = {"/v1/batch": Route("POST", _BATCH, "batch")}
+    for kind in _SHORT:
+        paths[f"/v1/{kind}"] = Route("POST", _SINGLE, kind)
+    return paths
+
+
+def _segment() -> dict[str, Route]:
+    paths = _calls()
+    paths["/v1/b"] = Route("POST", _BATCH, "batch")
+    paths["/v1/import"] = Route("POST", _BATCH, "import")
+    for kind, letter in _SHORT.items():
+        paths[f"/v1/{letter}"] = Route("POST", _SINGLE, kind)
+        paths[f"/v1/pixel/{kind}"] = Route("GET", _PIXEL, kind)
+    return paths
+
+
+# By the name of the setting in [clients] that switches them off.
+CLIENTS: dict[str, dict[str, Route]] = {"segment": _segment(), "rudderstack": _calls()}

@@ -7,7 +7,7 @@ import pytest
 import yarl
 from multidict import CIMultiDict
 
-from collector.config import Http, Limits
+from collector.config import Clients, Http, Limits
 from collector.errors import Refused
 from collector.wire import segment, table
 from collector.wire.message import Client, Refusal, Request, invalid
@@ -134,7 +134,7 @@ def test_only_what_may_be_tried_again_says_when(status, retry):
 
 
 def test_every_path_of_segments_api_is_there():
-    paths = table.routes(Http())
+    paths = table.routes(Http(), Clients())
 
     for kind in ("identify", "track", "page", "screen", "group", "alias"):
         assert paths[f"/v1/{kind}"].kind == paths[f"/v1/{kind[0]}"].kind == kind
@@ -144,7 +144,7 @@ def test_every_path_of_segments_api_is_there():
 
 
 def test_script_gif_and_beacon_can_be_renamed():
-    paths = table.routes(Http(gif_path="/x/i.gif", beacon_path="/x/i"))
+    paths = table.routes(Http(gif_path="/x/i.gif", beacon_path="/x/i"), Clients())
 
     assert {"/x/i.gif", "/x/i"} <= paths.keys()
     assert "/c" not in paths
