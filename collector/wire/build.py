@@ -44,6 +44,8 @@ class _Context(msgspec.Struct, rename="camel", gc=False):
 Clock = tuple[int | None, int]
 _PAGE = msgspec.json.Decoder(_Page)
 _CONTEXT = msgspec.json.Decoder(_Context)
+_FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_TIME = msgspec.json.Decoder(datetime | None)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
 _NO_PAGE = _Page()
@@ -96,6 +98,13 @@ def _event(item: Item, call: Call, arrival: Arrival, clock: Clock) -> Event:
     page = ctx.page or _NO_PAGE
     if kind == "page" and properties is not None:
         page = _over(_decoded(_PAGE, properties, _page_slowly), page)
+    traits = _object(item.traits, "traits") if item.traits is not ABSENT else None
+    if traits is None and kind == "identify" and context is not None:
+        traits = _traits_of(context)  # where RudderStack's clients put them
+    if item.category is not ABSENT and kind in ("page", "screen"):
+        properties = _with(properties, "category", item.category, b'"')
+    if item.integrations is not ABSENT:
+        context = _with(context, "integrations", item.integrations, b"{")
     ip, consent = arrival.ip, None
     if ctx.ip is not None and context is not None:
         ip, context = _own_address(ctx.ip, context, arrival)
@@ -104,7 +113,10 @@ def _event(item: Item, call: Call, arrival: Arrival, clock: Clock) -> Event:
     if item.sent_at is not call.sent_at and item.sent_at is not None:
         clock = _clock(item.sent_at, arrival)
     sent_at, shift = clock
-    original = None if item.timestamp is None else to_ms(item.timestamp)
+    stamp = item.timestamp
+    if stamp is None and item.original_timestamp is not ABSENT:
+        stamp = _stamp(item.original_timestamp)
+    original = None if stamp is None else to_ms(stamp)
     if original is None:
         timestamp = arrival.received_at
     elif call.historical:
@@ -129,7 +141,7 @@ def _event(item: Item, call: Call, arrival: Arrival, clock: Clock) -> Event:
         page.title,
         page.referrer,
         properties,
-        _object(item.traits, "traits") if item.traits is not ABSENT else None,
+        traits,
         context,
         ip,
         ctx.user_agent or arrival.user_agent,
@@ -145,6 +157,29 @@ def _object(raw: msgspec.Raw, name: str) -> str | None:
     if text[0] != "{":
         raise invalid(f"expected an object - at `$.{name}`")
     return text
+
+
+def _with(text: str | None, name: str, value: msgspec.Raw, opener: bytes) -> str | None:
+    """JSON text of an object that has `value` too, unless it has that name already or the value
+    is empty or of another kind."""
+    raw = bytes(value)
+    if raw[:1] != opener or raw in (b"{}", b'""'):
+        return text
+    fields = _FIELDS.decode(text) if text else {}
+    return _ENCODE({name: value} | fields).decode()
+
+
+def _traits_of(context: str) -> str | None:
+    raw = _FIELDS.decode(context).get("traits", ABSENT)
+    return str(raw, "utf-8") if bytes(raw)[:1] == b"{" else None
+
+
+def _stamp(raw: msgspec.Raw) -> datetime | None:
+    try:
+        stamp: datetime | None = _TIME.decode(raw)
+    except msgspec.DecodeError as error:
+        raise invalid(f"{error} - at `$.originalTimestamp`") from None
+    return stamp
 
 
 def _text(value: int | str) -> str | None:

@@ -31,6 +31,7 @@ class _Batch(msgspec.Struct, rename="camel", gc=False):
     write_key: str | None = None
     sent_at: datetime | None = None
     context: msgspec.Raw = ABSENT
+    integrations: msgspec.Raw = ABSENT
 
 
 class _Envelope(msgspec.Struct, rename="camel", gc=False):
@@ -39,6 +40,7 @@ class _Envelope(msgspec.Struct, rename="camel", gc=False):
     write_key: str | None = None
     sent_at: datetime | None = None
     context: msgspec.Raw = ABSENT
+    integrations: msgspec.Raw = ABSENT
 
 
 class _Key(msgspec.Struct, rename="camel", gc=False):
@@ -48,6 +50,7 @@ class _Key(msgspec.Struct, rename="camel", gc=False):
 _BATCH = msgspec.json.Decoder(_Batch)
 _ENVELOPE = msgspec.json.Decoder(_Envelope)
 _KEY = msgspec.json.Decoder(_Key)
+_ANY = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -82,7 +85,7 @@ def batch(body: bytes, limits: Limits) -> Call:
         else:
             _check_count(len(whole.batch), limits)
             if not _any_too_large(body, whole.batch, limits):
-                _merge_context(whole.batch, whole.context)
+                _share(whole.batch, whole)
                 return Call(whole.write_key, whole.batch, [], whole.sent_at, batched=True)
     return _event_by_event(body, limits)
 
@@ -105,7 +108,7 @@ def _event_by_event(body: bytes, limits: Limits) -> Call:
             call.items.append(_item(raw, limits, at))
         except Refused as error:
             call.refused.append(Refusal(index, error, raw))
-    _merge_context(call.items, envelope.context)
+    _share(call.items, envelope)
     return call
 
 
@@ -128,7 +131,7 @@ def _check_item(item: Item, at: str) -> None:
         value = getattr(item, name)
         if isinstance(value, str):
             junk.check_text(value, f"{at}.{_CAMEL[name]}")
-    for name in ("properties", "traits", "context"):
+    for name in ("properties", "traits", "context", "integrations", "category"):
         raw = bytes(getattr(item, name))
         if raw:
             junk.check(raw, f"{at}.{name}")
@@ -148,19 +151,28 @@ def _check_count(count: int, limits: Limits) -> None:
         raise invalid(f"over {limits.batch_events} events - at `$.batch`", 413, "too_large")
 
 
-def _merge_context(items: list[Item], context: msgspec.Raw) -> None:
-    """A batch's context is each item's, the item's own keys winning (as in Segment's API)."""
-    if bytes(context) in (b"", b"null"):
-        return
-    try:
-        base = msgspec.json.decode(context, type=dict[str, msgspec.Raw])
+def _share(items: list[Item], batch: _Batch | _Envelope) -> None:
+    """A batch's context and integrations are each item's, the item's own keys winning (as in
+    Segment's API)."""
+    for name in ("context", "integrations"):
+        raw = getattr(batch, name)
+        if raw is ABSENT or bytes(raw) == b"null":
+            continue
+        try:
+            base = _ANY.decode(raw)
+        except _ERRORS as error:
+            raise invalid(_said(error, f"$.{name}")) from None
         for item in items:
-            own = {}
-            if bytes(item.context) not in (b"", b"null"):
-                own = msgspec.json.decode(item.context, type=dict[str, msgspec.Raw])
-            item.context = msgspec.Raw(msgspec.json.encode(base | own))
-    except _ERRORS as error:
-        raise invalid(_said(error, "$.context")) from None
+            setattr(item, name, _over(getattr(item, name), base))
+
+
+def _over(own: msgspec.Raw, base: dict[str, msgspec.Raw]) -> msgspec.Raw:
+    if own is ABSENT or bytes(own) == b"null":
+        return msgspec.Raw(_ENCODER.encode(base))
+    try:
+        return msgspec.Raw(_ENCODER.encode(base | _ANY.decode(own)))
+    except _ERRORS:
+        return own  # no object: refused by itself where its event is built
 
 
 def _key(body: bytes) -> str | None:

@@ -15,6 +15,7 @@ ABSENT = msgspec.Raw(b"")
 _AGENT_CHARS = 1024
 
 # Header names that aiohttp's headers find without lowering them first (a third of a look-up).
+ANONYMOUS_ID = istr("AnonymousId")
 AUTHORIZATION = istr("Authorization")
 CONTENT_ENCODING = istr("Content-Encoding")
 FORWARDED_FOR = istr("X-Forwarded-For")
@@ -93,6 +94,9 @@ class Item(msgspec.Struct, rename="camel", omit_defaults=True, gc=False):
     traits: msgspec.Raw = ABSENT
     context: msgspec.Raw = ABSENT
     write_key: str | None = None
+    integrations: msgspec.Raw = ABSENT
+    category: msgspec.Raw = ABSENT
+    original_timestamp: msgspec.Raw = ABSENT
 
 
 class Refusal(msgspec.Struct, frozen=True, gc=False):

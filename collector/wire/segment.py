@@ -16,8 +16,16 @@ import msgspec
 
 from collector.config import Limits
 from collector.errors import Refused
-from collector.wire import decode
-from collector.wire.message import AUTHORIZATION, Answer, Call, Refusal, Request, invalid
+from collector.wire import decode, junk
+from collector.wire.message import (
+    ANONYMOUS_ID,
+    AUTHORIZATION,
+    Answer,
+    Call,
+    Refusal,
+    Request,
+    invalid,
+)
 
 _JSON = "application/json"
 OK = Answer(200, _JSON, b'{"success":true}')
@@ -106,7 +114,23 @@ def _keyed(call: Call, request: Request) -> Call:
         call.key = basic
     elif not call.key and request.url.raw_query_string:
         call.key = request.url.query.get("writeKey")
+    header = request.headers.get(ANONYMOUS_ID)
+    if header:
+        _name_visitor(call, header)
     return call
+
+
+def _name_visitor(call: Call, header: str) -> None:
+    """RudderStack's clients name the visitor beside the body too, in base64; it counts for
+    events that name nobody."""
+    try:
+        anonymous_id = base64.b64decode(header, validate=True).decode()
+        junk.check_text(anonymous_id, "AnonymousId")
+    except (ValueError, Refused):
+        return
+    for item in call.items:
+        if item.user_id is None and item.anonymous_id is None:
+            item.anonymous_id = anonymous_id or None
 
 
 @lru_cache(maxsize=4096)
