@@ -228,6 +228,25 @@ class SiteConfig(Section, frozen=True):
         ),
     ] = ""
     origins: Annotated[tuple[str, ...], Meta(description="origins that may send; none: any")] = ()
+    identity: Annotated[
+        Literal["open", "verified"],
+        Meta(
+            description="whose word ties a visitor to a user. open: whoever sends; verified: only "
+            "an identify with a valid traits.user_hash (hex HMAC-SHA256 of the user id), and "
+            "server keys"
+        ),
+    ] = "open"
+    identity_secret: Annotated[
+        str,
+        Meta(
+            pattern=r"^$|^[\x21-\x7e]{16,}$",
+            description="the key of that HMAC, known to your server only",
+        ),
+    ] = ""
+    server_keys: Annotated[
+        tuple[str, ...],
+        Meta(description="write keys that no page holds; what comes with one is trusted"),
+    ] = ()
 
     @property
     def keys(self) -> tuple[str, ...]:

@@ -101,6 +101,7 @@ _EXPECTED = {
     "listen": "expected HOST:PORT, as 127.0.0.1:8080",
     "public_url": "expected an address with http:// or https://",
     "name": "expected letters, digits, dot, dash or underscore, 63 at most",
+    "identity_secret": "expected at least 16 characters without spaces",
     "token": "expected at least 16 characters without spaces",
     "script_path": "expected a path that starts with /",
     "gif_path": "expected a path that starts with /",
@@ -123,7 +124,9 @@ def _check(config: Config) -> None:
     names: dict[str, str] = {}
     for i, site in enumerate(config.site):
         _unique(names, site.name, f"site[{i}].name")
-        for key in site.keys:
+        if site.identity == "verified" and not (site.identity_secret or site.server_keys):
+            raise ConfigError(f"site[{i}].identity_secret: needed where identity is verified")
+        for key in (*site.keys, *site.server_keys):
             if not 8 <= len(key) <= 200 or not key.isascii() or not key.isprintable():
                 raise ConfigError(f"site[{i}].key: expected 8 to 200 printable ASCII characters")
             _unique(names, key, f"site[{i}].key")

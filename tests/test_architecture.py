@@ -17,7 +17,7 @@ GROUND = {
     "settings",
     "snippet",
 }
-FLOORS = {"store": 1, "wire": 1, "workers": 2, "ingest": 3, "admin": 3}
+FLOORS = {"store": 1, "wire": 1, "people": 1, "workers": 2, "ingest": 3, "admin": 3}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 

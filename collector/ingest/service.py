@@ -9,6 +9,7 @@ from collector import clock
 from collector.config import Config
 from collector.errors import CollectorError, Overloaded, Refused
 from collector.event import Reject
+from collector.ingest import marks
 from collector.ingest.sites import Sites
 from collector.metrics import Metrics
 from collector.wire import build
@@ -87,7 +88,7 @@ class Service:
             self._limits,
             self._addresses.masked,
         )
-        events = build.events(call, arrival)
+        events = marks.marked(build.events(call, arrival), site)
         rejects = self._rejects(call, arrival) if call.refused else []
         if not events and not rejects:
             reply(call.reply or protocol.answer([], 0))

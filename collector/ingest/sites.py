@@ -11,9 +11,13 @@ DEFAULT_SITE = "default"
 
 
 class Site(msgspec.Struct, frozen=True):
+    """`server`: met under a server key. `secret` is None where identity is open."""
+
     name: str
     keys: tuple[str, ...]
     origins: frozenset[str]
+    secret: bytes | None = None
+    server: bool = False
 
     def admits(self, origin: str | None) -> bool:
         """A request without Origin passes: it is no page's."""
@@ -26,11 +30,20 @@ class Sites:
     def __init__(self, configured: tuple[SiteConfig, ...], made_keys: dict[str, str]) -> None:
         entries = configured or (SiteConfig(name=DEFAULT_SITE),)
         self.all = tuple(
-            Site(s.name, s.keys or (made_keys[s.name],), frozenset(s.origins)) for s in entries
+            Site(
+                s.name,
+                s.keys or (made_keys[s.name],),
+                frozenset(s.origins),
+                s.identity_secret.encode() if s.identity == "verified" else None,
+            )
+            for s in entries
         )
         self._by_key = {key: site for site in self.all for key in site.keys}
         hosts = {urlsplit(o).hostname or o: site for site in self.all for o in site.origins}
         self._by_name = hosts | {site.name: site for site in self.all} | self._by_key
+        for site, entry in zip(self.all, entries, strict=True):
+            trusted = msgspec.structs.replace(site, server=True)
+            self._by_key.update(dict.fromkeys(entry.server_keys, trusted))
 
     @staticmethod
     def without_key(configured: tuple[SiteConfig, ...]) -> list[str]:
