@@ -1,4 +1,4 @@
-// node build.mjs [FOLDER]: builds c.js and snippet.js into FOLDER (the Python package by default).
+// node build.mjs [FOLDER]: builds c.js, segment.js and snippet.js into FOLDER (the Python package by default).
 // The output depends on the sources and on the locked esbuild alone; a test compares the bytes.
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
@@ -11,6 +11,8 @@ const { version } = JSON.parse(readFileSync(join(here, "package.json"), "utf8"))
 
 const outputs = {
   "c.js": { entry: "src/main.ts", target: "es2018" },
+  // Goes before c.js where Segment's snippet loads it.
+  "segment.js": { entry: "src/segment.ts", target: "es2018" },
   // ES5: where the script itself cannot run, the page's calls must still find their stubs.
   "snippet.js": { entry: "src/snippet.ts", target: "es5" },
 };

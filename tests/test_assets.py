@@ -16,5 +16,5 @@ def test_the_committed_script_is_what_its_source_builds(tmp_path: Path) -> None:
     node = shutil.which("node")
     assert node
     subprocess.run([node, "build.mjs", str(tmp_path)], cwd=PIXEL, check=True)
-    for name in ("c.js", "snippet.js"):
+    for name in ("c.js", "segment.js", "snippet.js"):
         assert (tmp_path / name).read_bytes() == (STATIC / name).read_bytes(), "run: make pixel"

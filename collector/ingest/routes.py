@@ -3,8 +3,10 @@
 import asyncio
 import gzip
 import hashlib
+import re
 from collections.abc import Awaitable, Callable
 from importlib import resources
+from urllib.parse import unquote
 
 import brotli
 from aiohttp import web
@@ -16,8 +18,10 @@ from collector.errors import Refused
 from collector.ingest import respond
 from collector.ingest.service import Service
 from collector.wire.message import Answer, Client, Request
-from collector.wire.table import Route
+from collector.wire.table import Route, documents
 
+_HEAD = ("HEAD", "GET")  # answered wherever GET is
+_SEGMENT_SCRIPT = re.compile(r"/analytics\.js/v1/[^/]+/analytics(\.min)?\.js")
 _ENCODINGS = {"gzip", "deflate", "br", "zstd"}
 _SCRIPT_CACHE = "public, max-age=3600, stale-while-revalidate=86400"
 
@@ -31,8 +35,11 @@ class Routes:
         self._service = service
         self._ready = ready
         self._body_timeout_s = config.http.body_timeout_s
-        self._script = _Script()
-        self._paths = {config.http.script_path, "/pixel.js"}
+        script = _Script("c.js")
+        self._scripts = {config.http.script_path: script, "/pixel.js": script}
+        self._segment_script = _Script("segment.js", "c.js") if config.clients.segment else None
+        self._documents = tuple(documents(config.clients))
+        self._public_url = config.public_url
         self.reading = 0  # bodies still coming in
         self.stopping = False
 
@@ -103,8 +110,8 @@ class Routes:
     ) -> web.StreamResponse:
         path = request.rel_url.raw_path
         if request.method in ("GET", "HEAD"):
-            if path in self._paths:
-                return self._script.response(request)
+            if script := self._script_at(path):
+                return script.response(request)
             if path == "/healthz":
                 return web.Response(text="ok\n", headers={"Server": respond.SERVER})
             if path == "/readyz":
@@ -114,11 +121,28 @@ class Routes:
                     text=f"{reason or 'ready'}\n",
                     headers={"Server": respond.SERVER},
                 )
+        if document := self._document(request.method, path):
+            return respond.response(document, origin)
         if route is not None:
             return respond.response(
                 respond.failed(405, "method_not_allowed", f"use {route.method}"), origin
             )
         return respond.response(respond.failed(404, "not_found", "no such path"), origin)
+
+    def _script_at(self, path: str) -> "_Script | None":
+        """The script of that path, also where Segment's snippet looks for its own."""
+        if self._segment_script and _SEGMENT_SCRIPT.fullmatch(path):
+            return self._segment_script
+        return self._scripts.get(path)
+
+    def _document(self, method: str, path: str) -> Answer | None:
+        """What a client fetches before it sends."""
+        for document in self._documents:
+            found = document.path.fullmatch(path)
+            if found and (method == document.method or (method, document.method) == _HEAD):
+                key = unquote(found.groupdict().get("key", ""))
+                return document.make(key, self._public_url)
+        return None
 
 
 async def _read(request: web.BaseRequest, limit: int) -> bytes:
@@ -135,10 +159,11 @@ def _too_large(limit: int) -> Refused:
 
 
 class _Script:
-    """The pixel's script, compressed once."""
+    """The pixel's script, with what goes before it, compressed once."""
 
-    def __init__(self) -> None:
-        self._plain = (resources.files("collector") / "static" / "c.js").read_bytes()
+    def __init__(self, *names: str) -> None:
+        static = resources.files("collector") / "static"
+        self._plain = b"".join((static / name).read_bytes() for name in names)
         self._bodies = {
             "br": brotli.compress(self._plain, quality=11),
             "gzip": gzip.compress(self._plain, 9, mtime=0),

@@ -106,6 +106,24 @@ def error(refused: Refused) -> Answer:
     return Answer(refused.status, _JSON, msgspec.json.encode(body), headers)
 
 
+def settings(key: str, public_url: str) -> Answer:
+    """`GET /v1/projects/{key}/settings`: the browser SDK does not start without it. Names this
+    collector as the place to send to, so that the address of the settings is all that changes."""
+    scheme, _, host = public_url.partition("://")
+    destination = {"apiKey": key, "apiHost": f"{host}/v1", "protocol": scheme}
+    body = {
+        "integrations": {"Segment.io": {**destination, "addBundledMetadata": False}},
+        "metrics": {"sampleRate": 0},
+        "plan": {"track": {"__default": {"enabled": True, "integrations": {}}}},
+    }
+    return Answer(200, _JSON, msgspec.json.encode(body), (("Cache-Control", "max-age=300"),))
+
+
+def metrics(key: str, public_url: str) -> Answer:
+    """`POST /v1/m`: what the browser SDK counts of itself; nothing of it is kept."""
+    return OK
+
+
 def _keyed(call: Call, request: Request) -> Call:
     """The write key: Basic's user name, else the body's, else the query's."""
     header = request.headers.get(AUTHORIZATION)

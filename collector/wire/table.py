@@ -1,12 +1,13 @@
 """Which path belongs to which protocol. A new protocol is a file beside this one and its rows."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 
 import msgspec
 
 from collector.config import Clients, Http, Limits
 from collector.errors import Refused
-from collector.wire import native, segment
+from collector.wire import native, rudder, segment
 from collector.wire.message import Answer, Call, Refusal, Request
 
 
@@ -16,6 +17,15 @@ class Protocol(msgspec.Struct, frozen=True, gc=False):
     parse: Callable[[Request, str, Limits], Call]
     answer: Callable[[list[Refusal], int], Answer]
     error: Callable[[Refused], Answer]
+
+
+class Document(msgspec.Struct, frozen=True, gc=False):
+    """What a client fetches before it sends: an answer made of a write key, which the path may
+    hold as `key`, and the collector's public address."""
+
+    method: str
+    path: re.Pattern[str]
+    make: Callable[[str, str], Answer]
 
 
 class Route(msgspec.Struct, frozen=True, gc=False):
@@ -63,5 +73,23 @@ def _segment() -> dict[str, Route]:
     return paths
 
 
+def _rudder() -> dict[str, Route]:
+    return _calls() | {"/beacon/v1/batch": Route("POST", _BATCH, "batch")}
+
+
 # By the name of the setting in [clients] that switches them off.
-CLIENTS: dict[str, dict[str, Route]] = {"segment": _segment(), "rudderstack": _calls()}
+CLIENTS: dict[str, dict[str, Route]] = {"segment": _segment(), "rudderstack": _rudder()}
+DOCUMENTS: dict[str, tuple[Document, ...]] = {
+    "segment": (
+        Document("GET", re.compile(r"/v1/projects/(?P<key>[^/]+)/settings"), segment.settings),
+        Document("POST", re.compile(r"/v1/m"), segment.metrics),
+    ),
+    "rudderstack": (Document("GET", re.compile(r"/sourceConfig/?"), rudder.source_config),),
+}
+
+
+def documents(clients: Clients) -> Iterator[Document]:
+    """What the clients that are switched on may fetch."""
+    for name, listed in DOCUMENTS.items():
+        if getattr(clients, name):
+            yield from listed
