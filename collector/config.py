@@ -43,6 +43,13 @@ class Http(Section, frozen=True):
     script_path: Annotated[UrlPath, Meta(description="where the script is served")] = "/c.js"
     gif_path: Annotated[UrlPath, Meta(description="where the GIF is served")] = "/c.gif"
     beacon_path: Annotated[UrlPath, Meta(description="where the pixel posts to")] = "/c"
+    redirect_domains: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="domains that Snowplow's click counter /r/tp2 may send visitors on to, "
+            "their subdomains included; none: there is no such path"
+        ),
+    ] = ()
     max_connections: Annotated[
         Count, Meta(description="connections open at once; a further one is closed at once")
     ] = 10_000
@@ -203,6 +210,9 @@ class Clients(Section, frozen=True):
 
     segment: Annotated[bool, Meta(description="Segment's SDKs and HTTP API")] = True
     rudderstack: Annotated[bool, Meta(description="RudderStack's SDKs")] = True
+    snowplow: Annotated[bool, Meta(description="Snowplow's trackers")] = True
+    plausible: Annotated[bool, Meta(description="Plausible's trackers")] = True
+    umami: Annotated[bool, Meta(description="Umami's tracker")] = True
 
 
 class Log(Section, frozen=True):

@@ -82,7 +82,7 @@ class Service:
         arrival = build.Arrival(
             site.name,
             clock.now_ms(),
-            self._address(request),
+            None if call.anonymous else self._address(request),
             client.user_agent,
             gpc,
             self._limits,

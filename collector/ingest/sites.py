@@ -8,6 +8,7 @@ from collector.config import SiteConfig
 from collector.errors import Refused
 
 DEFAULT_SITE = "default"
+_NAMES_CHARS = 2048
 
 
 class Site(msgspec.Struct, frozen=True):
@@ -39,8 +40,8 @@ class Sites:
             for s in entries
         )
         self._by_key = {key: site for site in self.all for key in site.keys}
-        hosts = {urlsplit(o).hostname or o: site for site in self.all for o in site.origins}
-        self._by_name = hosts | {site.name: site for site in self.all} | self._by_key
+        self._by_name = {site.name: site for site in self.all} | self._by_key
+        self._by_host = {_host(origin): site for site in self.all for origin in site.origins}
         for site, entry in zip(self.all, entries, strict=True):
             trusted = msgspec.structs.replace(site, server=True)
             self._by_key.update(dict.fromkeys(entry.server_keys, trusted))
@@ -59,11 +60,25 @@ class Sites:
 
     def named(self, name: str, origin: str | None) -> Site:
         """The site of a client without a key: found by its name, key, or the host of one of its
-        origins. Where there is but one site, all is its."""
-        site = self.all[0] if len(self.all) == 1 else self._by_name.get(name)
+        origins (with or without www), the first known of a comma list. Where there is but one
+        site, all is its."""
+        site = self.all[0] if len(self.all) == 1 else self._known(name)
         if site is None:
             raise Refused(401, "unauthorized", "no site of that name, key or host")
         return _admitting(site, origin)
+
+    def _known(self, names: str) -> Site | None:
+        for name in names[:_NAMES_CHARS].split(","):
+            name = name.strip()
+            host = name.lower().removeprefix("www.")
+            site = self._by_name.get(name) or self._by_host.get(host)
+            if site is not None:
+                return site
+        return None
+
+
+def _host(origin: str) -> str:
+    return (urlsplit(origin).hostname or origin).removeprefix("www.")
 
 
 def _admitting(site: Site, origin: str | None) -> Site:

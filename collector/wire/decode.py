@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from datetime import datetime
+from typing import TypeVar
 
 import msgspec
 
@@ -10,6 +11,8 @@ from collector.config import Limits
 from collector.errors import Refused
 from collector.wire import junk
 from collector.wire.message import ABSENT, Call, Item, Refusal, invalid
+
+T = TypeVar("T")
 
 ITEM = msgspec.json.Decoder(Item)
 _ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -83,7 +86,7 @@ def batch(body: bytes, limits: Limits) -> Call:
         except _ERRORS:
             pass  # named event by event below
         else:
-            _check_count(len(whole.batch), limits)
+            check_count(len(whole.batch), limits)
             if not _any_too_large(body, whole.batch, limits):
                 _share(whole.batch, whole)
                 return Call(whole.write_key, whole.batch, [], whole.sent_at, batched=True)
@@ -91,14 +94,8 @@ def batch(body: bytes, limits: Limits) -> Call:
 
 
 def _event_by_event(body: bytes, limits: Limits) -> Call:
-    spans = list(_elements(body))
-    _check_count(len(spans), limits)
-    rest = body if not spans else body[: spans[0][0]] + body[spans[-1][1] :]
-    try:
-        envelope = _ENVELOPE.decode(rest)
-    except _ERRORS as error:
-        raise invalid(_said(error, "$"), code="invalid_json") from None
-    junk.check(rest, "$")
+    envelope, spans = split(body, "batch", _ENVELOPE)
+    check_count(len(spans), limits)
     call = Call(envelope.write_key, [], [], envelope.sent_at, batched=True)
     for index, (start, end) in enumerate(spans):
         raw, at = body[start:end], f"$.batch[{index}]"
@@ -112,15 +109,29 @@ def _event_by_event(body: bytes, limits: Limits) -> Call:
     return call
 
 
+def split(
+    body: bytes, name: str, decoder: msgspec.json.Decoder[T]
+) -> tuple[T, list[tuple[int, int]]]:
+    """A body without the elements of its top-level array `name`, and where each of them lies."""
+    spans = list(_elements(body, name))
+    rest = body if not spans else body[: spans[0][0]] + body[spans[-1][1] :]
+    try:
+        envelope = decoder.decode(rest)
+    except _ERRORS as error:
+        raise invalid(said(error, "$"), code="invalid_json") from None
+    junk.check(rest, "$")
+    return envelope, spans
+
+
 def _item(raw: bytes, limits: Limits, at: str) -> Item:
     if junk.deeper_than(raw, limits.depth):
         raise invalid(f"nested deeper than {limits.depth} - at `{at}`")
     try:
         item = ITEM.decode(raw)
     except msgspec.ValidationError as error:
-        raise invalid(_said(error, at)) from None
+        raise invalid(said(error, at)) from None
     except _ERRORS as error:
-        raise invalid(_said(error, at), code="invalid_json") from None
+        raise invalid(said(error, at), code="invalid_json") from None
     if junk.suspicious(raw, limits.depth):
         _check_item(item, at)
     return item
@@ -146,7 +157,7 @@ def _any_too_large(body: bytes, items: list[Item], limits: Limits) -> bool:
     return max(sizes) + unseen > limits.event_bytes
 
 
-def _check_count(count: int, limits: Limits) -> None:
+def check_count(count: int, limits: Limits) -> None:
     if count > limits.batch_events:
         raise invalid(f"over {limits.batch_events} events - at `$.batch`", 413, "too_large")
 
@@ -161,7 +172,7 @@ def _share(items: list[Item], batch: _Batch | _Envelope) -> None:
         try:
             base = _ANY.decode(raw)
         except _ERRORS as error:
-            raise invalid(_said(error, f"$.{name}")) from None
+            raise invalid(said(error, f"$.{name}")) from None
         for item in items:
             setattr(item, name, _over(getattr(item, name), base))
 
@@ -183,7 +194,7 @@ def _key(body: bytes) -> str | None:
         return None
 
 
-def _said(error: Exception, at: str) -> str:
+def said(error: Exception, at: str) -> str:
     """msgspec's words with the place in our batch: ``… - at `$.batch[3].userId` ``."""
     if isinstance(error, UnicodeDecodeError):
         return f"not UTF-8 - at `{at}`"
@@ -197,10 +208,10 @@ _TOKENS = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{},]', re.DOTALL)
 _AFTER_KEY = re.compile(rb"\s*:\s*\[")
 
 
-def _elements(body: bytes) -> Iterator[tuple[int, int]]:
-    """Start and end of each element of the top-level `batch` array, by brackets and strings
+def _elements(body: bytes, name: str) -> Iterator[tuple[int, int]]:
+    """Start and end of each element of the top-level array `name`, by brackets and strings
     alone: it works where decoding cannot (too deep, NaN), and needs no recursion."""
-    start = _array_start(body)
+    start = _array_start(body, name)
     level, begin = 0, start
     for token in _TOKENS.finditer(body, start):
         char = token[0]
@@ -217,27 +228,27 @@ def _elements(body: bytes) -> Iterator[tuple[int, int]]:
                 if body[begin : token.start()].strip() or begin != start:
                     yield _trimmed(body, begin, token.start())
                 return
-    raise invalid("JSON is malformed: batch is not closed - at `$.batch`", code="invalid_json")
+    raise invalid(f"JSON is malformed: {name} is not closed - at `$.{name}`", code="invalid_json")
 
 
-def _array_start(body: bytes) -> int:
-    level = 0
+def _array_start(body: bytes, name: str) -> int:
+    level, quoted = 0, f'"{name}"'.encode()
     for token in _TOKENS.finditer(body):
         char = token[0]
         if char in (b"[", b"{"):
             level += 1
         elif char in (b"]", b"}"):
             level -= 1
-        elif level == 1 and char == b'"batch"' and body.lstrip()[:1] == b"{":
+        elif level == 1 and char == quoted and body.lstrip()[:1] == b"{":
             opened = _AFTER_KEY.match(body, token.end())
             if opened:
                 return opened.end()
     try:
-        _BATCH.decode(body)
+        (_BATCH if name == "batch" else _ANY).decode(body)
     except _ERRORS as error:
         kind = "invalid_event" if isinstance(error, msgspec.ValidationError) else "invalid_json"
-        raise invalid(_said(error, "$"), code=kind) from None
-    raise invalid("expected an array - at `$.batch`")
+        raise invalid(said(error, "$"), code=kind) from None
+    raise invalid(f"expected an array - at `$.{name}`")
 
 
 def _trimmed(body: bytes, start: int, end: int) -> tuple[int, int]:

@@ -74,6 +74,14 @@ def deeper_than(raw: bytes, depth: int) -> bool:
 _BRACKETS = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{}]', re.DOTALL)
 
 
+def sound(raw: bytes, depth: int, at: str) -> None:
+    """Raises Refused when JSON text holds junk, or nests deeper than `depth`."""
+    if suspicious(raw, depth):
+        if deeper_than(raw, depth):
+            raise invalid(f"nested deeper than {depth} - at `{at}`")
+        check(raw, at)
+
+
 def check(raw: bytes, at: str) -> None:
     """Decode one JSON text and walk it; raises Refused naming the place below `at`."""
     try:

@@ -1,5 +1,6 @@
 """What goes into a protocol and what comes out of it: plain values, no server, no database."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated
 
@@ -112,7 +113,8 @@ class Call(msgspec.Struct, gc=False):
 
     `batched`: places are named `$.batch[i]`. `historical`: times are kept as given (import).
     `named`: how a client without a key calls its site. `reply`: what is answered in place of the
-    protocol's `answer` once the events are on disk, where it depends on the request."""
+    protocol's `answer` once the events are on disk, where it depends on the request. `anonymous`:
+    no address is kept."""
 
     key: str | None
     items: list[Item]
@@ -122,6 +124,7 @@ class Call(msgspec.Struct, gc=False):
     historical: bool = False
     named: str | None = None
     reply: "Answer | None" = None
+    anonymous: bool = False
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
@@ -131,6 +134,11 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     content_type: str
     body: bytes
     headers: tuple[tuple[str, str], ...] = ()
+
+
+def raw_object(value: Mapping[str, object]) -> msgspec.Raw:
+    """As JSON; ABSENT when there is nothing in it."""
+    return msgspec.Raw(msgspec.json.encode(value)) if value else ABSENT
 
 
 def invalid(message: str, status: int = 400, code: str = "invalid_event") -> Refused:

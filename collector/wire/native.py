@@ -1,17 +1,14 @@
 """The GIF: one event in a query string, for pages without script and opened mails."""
 
 import base64
-from collections.abc import Mapping
-
-import msgspec
 
 from collector.config import Limits
 from collector.errors import Refused
 from collector.wire import junk
-from collector.wire.message import ABSENT, Answer, Call, Item, Refusal, Request
+from collector.wire.message import Answer, Call, Item, Refusal, Request, raw_object
 
 GIF = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
-_NO_STORE = (("Cache-Control", "no-store, private"),)
+NO_STORE = (("Cache-Control", "no-store, private"),)
 _FIELDS = {
     "k": "key",
     "e": "event",
@@ -58,8 +55,8 @@ def _call(request: Request, limits: Limits) -> Call:
         message_id=fields.get("id"),
         user_id=fields.get("uid"),
         anonymous_id=fields.get("a"),
-        properties=_raw(page | properties if event == "page" else properties),
-        context=_raw({"page": page} if page else {}),
+        properties=raw_object(page | properties if event == "page" else properties),
+        context=raw_object({"page": page} if page else {}),
     )
     return Call(fields.get("k"), [item], [])
 
@@ -67,10 +64,6 @@ def _call(request: Request, limits: Limits) -> Call:
 def _own_page(request: Request) -> str | None:
     referer = request.client.referer
     return referer if referer and referer.isascii() else None
-
-
-def _raw(value: Mapping[str, object]) -> msgspec.Raw:
-    return msgspec.Raw(msgspec.json.encode(value)) if value else ABSENT
 
 
 def answer(refused: list[Refusal], stored: int) -> Answer:
@@ -82,7 +75,7 @@ def error(refused: Refused) -> Answer:
     """503 when it cannot be stored; anything else is the client's and gets its GIF."""
     status = refused.status if refused.status in (429, 503) else 200
     retry = (("Retry-After", "1"),) if status != 200 else ()
-    return Answer(status, "image/gif", GIF, _NO_STORE + retry)
+    return Answer(status, "image/gif", GIF, NO_STORE + retry)
 
 
-PIXEL = Answer(200, "image/gif", GIF, _NO_STORE)
+PIXEL = Answer(200, "image/gif", GIF, NO_STORE)

@@ -7,7 +7,7 @@ import msgspec
 
 from collector.config import Clients, Http, Limits
 from collector.errors import Refused
-from collector.wire import native, rudder, segment
+from collector.wire import native, plausible, rudder, segment, snowplow, umami
 from collector.wire.message import Answer, Call, Refusal, Request
 
 
@@ -38,6 +38,11 @@ _SINGLE = Protocol(segment.single, segment.answer, segment.error)
 _BATCH = Protocol(segment.batch, segment.answer, segment.error)
 _PIXEL = Protocol(segment.pixel, native.answer, native.error)
 _GIF = Protocol(native.gif, native.answer, native.error)
+_SNOWPLOW_GET = Protocol(snowplow.get, snowplow.image, snowplow.image_error)
+_SNOWPLOW_POST = Protocol(snowplow.post, snowplow.answer, snowplow.error)
+_PLAUSIBLE = Protocol(plausible.event, plausible.answer, plausible.error)
+_UMAMI = Protocol(umami.send, umami.answer, umami.error)
+_UMAMI_BATCH = Protocol(umami.batch, umami.batch_answer, umami.error)
 _SHORT = {"identify": "i", "track": "t", "page": "p", "screen": "s", "group": "g", "alias": "a"}
 
 
@@ -52,6 +57,10 @@ def routes(http: Http, clients: Clients) -> dict[str, Route]:
     for name, paths in CLIENTS.items():
         if getattr(clients, name):
             table |= paths
+    if clients.snowplow and http.redirect_domains:
+        redirect = snowplow.redirect(http.redirect_domains)
+        protocol = Protocol(redirect, snowplow.image, snowplow.image_error)
+        table["/r/tp2"] = Route("GET", protocol, "event")
     return table
 
 
@@ -78,7 +87,20 @@ def _rudder() -> dict[str, Route]:
 
 
 # By the name of the setting in [clients] that switches them off.
-CLIENTS: dict[str, dict[str, Route]] = {"segment": _segment(), "rudderstack": _rudder()}
+CLIENTS: dict[str, dict[str, Route]] = {
+    "segment": _segment(),
+    "rudderstack": _rudder(),
+    "snowplow": {
+        "/i": Route("GET", _SNOWPLOW_GET, "event"),
+        "/ice.png": Route("GET", _SNOWPLOW_GET, "event"),
+        "/com.snowplowanalytics.snowplow/tp2": Route("POST", _SNOWPLOW_POST, "batch"),
+    },
+    "plausible": {"/api/event": Route("POST", _PLAUSIBLE, "event")},
+    "umami": {
+        "/api/send": Route("POST", _UMAMI, "event"),
+        "/api/batch": Route("POST", _UMAMI_BATCH, "batch"),
+    },
+}
 DOCUMENTS: dict[str, tuple[Document, ...]] = {
     "segment": (
         Document("GET", re.compile(r"/v1/projects/(?P<key>[^/]+)/settings"), segment.settings),

@@ -10,12 +10,15 @@ SHOP = SiteConfig(name="shop", key="wk_of_the_shop", origins=("https://shop.exam
 BLOG = SiteConfig(name="blog", key="wk_of_the_blog", origins=("https://blog.example",))
 
 
-@pytest.mark.parametrize("name", ["shop", "wk_of_the_shop", "shop.example"])
+@pytest.mark.parametrize(
+    "name",
+    ["shop", "wk_of_the_shop", "shop.example", "www.Shop.example", "unknown.example, shop.example"],
+)
 def test_a_client_without_a_key_names_its_site(name: str) -> None:
     assert Sites((SHOP, BLOG), {}).named(name, None).name == "shop"
 
 
-@pytest.mark.parametrize("name", ["", "other.example", "SHOP"])
+@pytest.mark.parametrize("name", ["", "other.example", "SHOP", ",,", "x," * 5000 + "shop"])
 def test_a_site_of_another_name_is_refused(name: str) -> None:
     with pytest.raises(Refused) as caught:
         Sites((SHOP, BLOG), {}).named(name, None)
