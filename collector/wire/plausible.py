@@ -124,7 +124,7 @@ def _context(given: _Event, page: dict[str, str]) -> msgspec.Raw:
     context: dict[str, Any] = {"page": page}
     if isinstance(given.width, int | float):
         context["screen"] = {"innerWidth": given.width}
-    if given.interactive == b"false":
+    if bytes(given.interactive) == b"false":
         context["interactive"] = False
     return raw_object(context)
 
