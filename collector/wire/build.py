@@ -46,6 +46,8 @@ _PAGE = msgspec.json.Decoder(_Page)
 _CONTEXT = msgspec.json.Decoder(_Context)
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _TIME = msgspec.json.Decoder(datetime | None)
+# The last two are what RudderStack's clients send when nobody has said anything.
+_SAY_NOTHING = (b"{}", b'""', b'{"All":true}', b'{"All": true}')
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
 _NO_PAGE = _Page()
@@ -161,9 +163,9 @@ def _object(raw: msgspec.Raw, name: str) -> str | None:
 
 def _with(text: str | None, name: str, value: msgspec.Raw, opener: bytes) -> str | None:
     """JSON text of an object that has `value` too, unless it has that name already or the value
-    is empty or of another kind."""
+    says nothing or is of another kind."""
     raw = bytes(value)
-    if raw[:1] != opener or raw in (b"{}", b'""'):
+    if raw[:1] != opener or raw in _SAY_NOTHING:
         return text
     fields = _FIELDS.decode(text) if text else {}
     return _ENCODE({name: value} | fields).decode()

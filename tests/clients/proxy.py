@@ -104,7 +104,7 @@ class Proxy:
         path = request.rel_url.raw_path
         if request.method != "POST" and (request.method != "GET" or path not in _PIXELS):
             return await self.forward(request) or _cut_off(request)
-        fault = self._faults.pop(0) if self._faults else Proxy.forward
+        fault = self._faults.pop(0) if self._faults else passed
         answer = await fault(self, request)
         self.seen.append(Seen(path, answer and answer.status))
         return answer or _cut_off(request)
@@ -149,6 +149,17 @@ async def kill_before(proxy: Proxy, request: web.BaseRequest) -> None:
     await request.read()
     await proxy.restart()
 
+
+async def passed(proxy: Proxy, request: web.BaseRequest) -> web.Response | None:
+    """No harm."""
+    return await proxy.forward(request)
+
+
+# In one run: a client that sends one request after the other recovers from each before the next.
+IN_A_ROW = (
+    *(refuse(429, retry_after=1), passed, refuse(503, retry_after=1), passed),
+    *(cut, passed, kill_before, passed, kill),
+)
 
 ALL: dict[str, tuple[Fault, ...]] = {
     "429": (refuse(429, retry_after=1),),

@@ -110,12 +110,12 @@ class Collector:
         """Everything printed and logged, by all starts."""
         return self._log.read_text("utf-8")
 
-    def rows(self) -> list[Row]:
+    def rows(self, sql: str = "SELECT * FROM events ORDER BY seq") -> list[Row]:
         """The rows of `events`, in order, through the machine's own sqlite3."""
         uri = f"{(self.data / 'collector.db').absolute().as_uri()}?mode=ro"
         with contextlib.closing(sqlite3.connect(uri, uri=True)) as connection:
             connection.row_factory = sqlite3.Row
-            return [dict(row) for row in connection.execute("SELECT * FROM events ORDER BY seq")]
+            return [dict(row) for row in connection.execute(sql)]
 
 
 class Verdict(NamedTuple):

@@ -66,7 +66,7 @@ def test_an_event_whose_context_is_no_object_is_refused_alone():
     assert refusal.error.message == "expected an object - at `$.batch[0].context`"
 
 
-@pytest.mark.parametrize("empty", [{}, None])
+@pytest.mark.parametrize("empty", [{}, None, {"All": True}])
 def test_empty_integrations_leave_the_context_alone(empty):
     assert of_single("track", event="E", integrations=empty).context is None
 
