@@ -52,12 +52,12 @@ def item(given: Params, limits: Limits, at: str, anonymous: bool) -> Item:
         raise invalid(f"expected one of {', '.join(_EVENTS)} - at `{at}.e`")
     entities = _entities(params, limits, at)
     kind, name, properties = _EVENTS[event](params, entities, limits, at)
-    user, visitor, network = (params.pop(name, None) for name in ("uid", "duid", "nuid"))
     if anonymous:
-        user = visitor = network = None
-        params.pop("ip", None)
-    elif network and visitor:
-        params["nuid"] = network
+        for private in _PRIVATE:
+            params.pop(private, None)
+    user, visitor = params.pop("uid", None), params.pop("duid", None)
+    if visitor is None:
+        visitor = params.pop("tnuid", None) or params.pop("nuid", None)
     true_time, sent = params.pop("ttm", None), params.pop("stm", None)
     made = params.pop("dtm", None)
     return Item(
@@ -66,13 +66,16 @@ def item(given: Params, limits: Limits, at: str, anonymous: bool) -> Item:
         event=name,
         name=name if kind == "screen" else None,
         user_id=user,
-        anonymous_id=visitor or network,
+        anonymous_id=visitor,
         # `ttm` is true as it stands: without a sent time no clock is corrected.
         timestamp=_time(true_time or made, f"{at}.{'ttm' if true_time else 'dtm'}"),
         sent_at=None if true_time else _time(sent, f"{at}.stm"),
         properties=raw_object(properties),
         context=raw_object(_context(given, params, entities)),
     )
+
+
+_PRIVATE = ("uid", "duid", "nuid", "tnuid", "ip")
 
 
 def _time(text: str | None, at: str) -> datetime | None:

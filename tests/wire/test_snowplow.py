@@ -223,12 +223,21 @@ def test_other_actions_of_the_ecommerce_plugin_keep_their_name():
 
 
 def test_without_a_domain_user_id_the_network_user_id_is_the_visitor():
-    row = event(posted({"e": "pv", "nuid": "n-1"}))
-    assert (row["anonymous_id"], row["context"]) == ("n-1", None)
+    for name in ("nuid", "tnuid"):
+        row = event(posted({"e": "pv", name: "n-1"}))
+        assert (row["anonymous_id"], row["context"]) == ("n-1", None)
 
 
 def test_anonymous_means_neither_address_nor_ids():
-    sent = {"e": "pv", "uid": "u", "duid": "d", "nuid": "n", "ip": "203.0.113.7", "sid": "s"}
+    sent = {
+        "e": "pv",
+        "uid": "u",
+        "duid": "d",
+        "nuid": "n",
+        "tnuid": "n",
+        "ip": "203.0.113.7",
+        "sid": "s",
+    }
     call = posted(sent, SP_Anonymous="*")
     row = event(call)
     assert call.anonymous
