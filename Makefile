@@ -30,6 +30,7 @@ dist/collector: $(VENV)/binary $(shell find collector -type f -not -name '*.pyc'
 	$(BIN)/pyinstaller --log-level WARN --noconfirm --onefile --name collector \
 		--specpath build --add-data $(CURDIR)/collector/static:collector/static \
 		--add-data $(CURDIR)/collector/store/migrations:collector/store/migrations \
+		--collect-data publicsuffixlist \
 		collector/__main__.py
 
 # The built script is committed, so that an installation needs no Node.

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import secrets
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from collector.ingest.lane import IngestServer
 from collector.ingest.routes import Routes
 from collector.ingest.service import Service
 from collector.ingest.sites import Sites
+from collector.ingest.visitor import Visitors
 from collector.metrics import Exporter, Metrics, resident_bytes
 from collector.store import database as db
 from collector.store.log import EventLog, claim, open_log
@@ -64,7 +66,8 @@ class App:
                 self._log, config.store, self.metrics, self.exporter.commit_seconds.observe
             )
             self.writer.start()
-            self._service = Service(config, self.sites, self.writer, self.metrics)
+            visitors = Visitors(config.privacy, config.public_url, await self._cookie_secret())
+            self._service = Service(config, self.sites, self.writer, self.metrics, visitors)
             await self._listen_public()
             await self._listen_admin()
         except BaseException:
@@ -126,6 +129,10 @@ class App:
         self._log = await open_log(
             self._database, self._mark, store.dedupe_ids, store.rejected_per_site
         )
+
+    async def _cookie_secret(self) -> bytes:
+        made = await self._database.run(db.meta, "cookie_secret", lambda: secrets.token_hex(32))
+        return bytes.fromhex(made)
 
     async def _listen_public(self) -> None:
         http = self.config.http

@@ -202,6 +202,21 @@ class Privacy(Section, frozen=True):
             "advertising; off: such events are not kept; ignore: not looked at"
         ),
     ] = "respect"
+    dnt: Annotated[
+        Literal["respect", "off", "ignore"],
+        Meta(description="Do Not Track, an older signal: as privacy.gpc"),
+    ] = "ignore"
+    cookie: Annotated[
+        str,
+        Meta(
+            pattern=r"^[A-Za-z0-9_-]{0,40}$",
+            description="name of the cookie that remembers a visitor of the pixel; empty: none",
+        ),
+    ] = "_px_vid"
+    cookie_days: Annotated[
+        int,
+        Meta(ge=1, le=400, description="its age", extra_json_schema={"unit": "days"}),
+    ] = 365
 
 
 class Clients(Section, frozen=True):
@@ -253,6 +268,13 @@ class SiteConfig(Section, frozen=True):
             description="the key of that HMAC, known to your server only",
         ),
     ] = ""
+    cookieless: Annotated[
+        bool,
+        Meta(
+            description="no cookie, no address, and in place of the visitor's id one that the "
+            "server makes anew each day"
+        ),
+    ] = False
     server_keys: Annotated[
         tuple[str, ...],
         Meta(description="write keys that no page holds; what comes with one is trusted"),

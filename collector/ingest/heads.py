@@ -52,6 +52,7 @@ class Head(msgspec.Struct, frozen=True, gc=False):
     user_agent: int | None
     referer: int | None
     forwarded: tuple[int, ...]
+    cookies: tuple[int, ...]
 
 
 def cut(data: bytes) -> Cut | None:
@@ -110,6 +111,7 @@ class Heads:
             agents[0] if agents else None,
             referers[0] if referers else None,
             _places(cut_, b"x-forwarded-for"),
+            _places(cut_, b"cookie"),
         )
 
 
@@ -127,6 +129,7 @@ def rebuild(head: Head, cut_: Cut, peer: str) -> Request:
         ",".join([_text(values[i]) for i in head.forwarded]),
         None if head.user_agent is None else _text(values[head.user_agent]),
         None if head.referer is None else _text(values[head.referer]),
+        "; ".join([_text(values[i]) for i in head.cookies]) if head.cookies else "",
     )
     return Request(old.method, url, old.headers, cut_.body, peer, client)
 

@@ -11,10 +11,12 @@ from collector.errors import CollectorError, Overloaded, Refused
 from collector.event import Reject
 from collector.ingest import marks
 from collector.ingest.sites import Sites
+from collector.ingest.visitor import Greeting, Visitors
 from collector.metrics import Metrics
-from collector.wire import build
+from collector.wire import bots, build
 from collector.wire.address import Addresses
-from collector.wire.message import Answer, Call, Refusal, Request
+from collector.wire.message import Answer, Call, Client, Refusal, Request
+from collector.wire.privacy import Rules
 from collector.wire.table import Protocol, Route, routes
 from collector.workers.writer import Writer
 
@@ -27,11 +29,14 @@ _MESSAGE_CHARS = 500
 class Service:
     """What the public listener does with an ingest request."""
 
-    def __init__(self, config: Config, sites: Sites, writer: Writer, metrics: Metrics) -> None:
+    def __init__(
+        self, config: Config, sites: Sites, writer: Writer, metrics: Metrics, visitors: Visitors
+    ) -> None:
         self.routes: dict[str, Route] = routes(config.http, config.clients)
         self.max_body = config.limits.batch_bytes
         self._limits = config.limits
-        self._gpc = config.privacy.gpc
+        self._rules = Rules.of(config.privacy)
+        self._visitors = visitors
         self._sites = sites
         self._writer = writer
         self.metrics = metrics
@@ -74,31 +79,46 @@ class Service:
             if call.named is None
             else self._sites.named(call.named, client.origin)
         )
-        gpc = client.gpc and self._gpc != "ignore"
-        if gpc and self._gpc == "off":
-            self.metrics.declined_events += len(call.items)
-            reply(call.reply or protocol.answer([], len(call.items)))
+        if self._rules.declines(client.gpc, client.dnt):
+            call.declined = len(call.items)
+            self._decline(call, protocol, request, reply)
             return
+        greeting = self._visitors.meet(call, request, site) if call.cookie else None
         arrival = build.Arrival(
             site.name,
             clock.now_ms(),
             None if call.anonymous else self._address(request),
             client.user_agent,
-            gpc,
+            client.gpc,
             self._limits,
             self._addresses.masked,
+            client.dnt,
+            _bot(call, client),
+            self._rules,
         )
         events = marks.marked(build.events(call, arrival), site)
         rejects = self._rejects(call, arrival) if call.refused else []
         if not events and not rejects:
-            reply(call.reply or protocol.answer([], 0))
+            self._decline(call, protocol, request, reply)
             return
+        self.metrics.declined_events += call.declined
+        if greeting is not None:
+            reply = partial(_greeted, greeting, reply)
+        taken = len(events) + call.declined
         # Holds no more of the request than the answer needs: what waits for the disk is then
         # the events alone, and the next request is parsed in memory that is still in the cache.
-        done = partial(self._settle, reply, protocol, call.refused, len(events), call.reply)
+        done = partial(self._settle, reply, protocol, call.refused, taken, call.reply)
         self._writer.submit(events, rejects, len(request.body) + 512, done)
         self.in_flight += 1
         self.metrics.accepted_events += len(events)
+
+    def _decline(self, call: Call, protocol: Protocol, request: Request, reply: Reply) -> None:
+        """Nothing of it is kept: its visitors said no, or it was empty."""
+        self.metrics.declined_events += call.declined
+        answer = call.reply or protocol.answer([], call.declined)
+        leaves = call.cookie and (call.declined or call.reset)
+        goodbye = self._visitors.part(request) if leaves else None
+        reply(goodbye.add_to(answer) if goodbye else answer)
 
     def _settle(
         self,
@@ -134,6 +154,17 @@ class Service:
         client, stored = self._addresses.place(request.peer, request.client.forwarded)
         self._watch.saw(client)
         return stored
+
+
+def _bot(call: Call, client: Client) -> int | None:
+    """1 when a known bot sent the request itself. Of what a server sends for its visitors the
+    user agent says nothing: it is a library's."""
+    speaks = call.browser or client.origin is not None
+    return 1 if speaks and bots.known(client.user_agent) else None
+
+
+def _greeted(greeting: Greeting, reply: Reply, answer: Answer) -> None:
+    reply(greeting.add_to(answer))
 
 
 class AddressWatch:

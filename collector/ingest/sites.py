@@ -19,6 +19,7 @@ class Site(msgspec.Struct, frozen=True):
     origins: frozenset[str]
     secret: bytes | None = None
     server: bool = False
+    cookieless: bool = False
 
     def admits(self, origin: str | None) -> bool:
         """A request without Origin passes: it is no page's."""
@@ -36,6 +37,7 @@ class Sites:
                 s.keys or (made_keys[s.name],),
                 frozenset(s.origins),
                 s.identity_secret.encode() if s.identity == "verified" else None,
+                cookieless=s.cookieless,
             )
             for s in entries
         )

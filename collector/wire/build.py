@@ -10,13 +10,16 @@ from collector.clock import uuid7
 from collector.config import Limits
 from collector.errors import Refused
 from collector.event import TYPES, Event
+from collector.wire import bots
 from collector.wire.message import ABSENT, Call, Item, Refusal, invalid
+from collector.wire.privacy import RULES, Declined, Rules
 
 
 class Arrival(msgspec.Struct, frozen=True, gc=False):
     """What the server knows of a request: whose it is, when and from where it came.
 
-    `ip` is already masked; `masked` does the same for an address that an event carries."""
+    `ip` is already masked; `masked` does the same for an address that an event carries.
+    `bot`: what `user_agent` says, where it is a visitor's."""
 
     site: str
     received_at: int
@@ -25,6 +28,9 @@ class Arrival(msgspec.Struct, frozen=True, gc=False):
     gpc: bool
     limits: Limits
     masked: Callable[[str], str | None]
+    dnt: bool = False
+    bot: int | None = None
+    rules: Rules = RULES
 
 
 class _Page(msgspec.Struct, gc=False):
@@ -39,6 +45,9 @@ class _Context(msgspec.Struct, rename="camel", gc=False):
     user_agent: str | None = None
     ip: str | None = None
     consent: msgspec.Raw = ABSENT
+    gpc: bool | None = None
+    dnt: bool | None = None
+    bot: bool | None = None
 
 
 Clock = tuple[int | None, int]
@@ -56,11 +65,12 @@ _ENCODE = msgspec.json.Encoder().encode
 
 
 def events(call: Call, arrival: Arrival) -> list[Event]:
-    """The events of a call; the ones that break a rule are moved to `call.refused`."""
+    """The events of a call; the ones that break a rule are moved to `call.refused`, the ones
+    whose visitor said no are counted in `call.declined`."""
     clock = _clock(call.sent_at, arrival)
     try:
         return [_event(item, call, arrival, clock) for item in call.items]
-    except Refused:
+    except (Refused, Declined):
         return _one_by_one(call, arrival, clock)
 
 
@@ -75,6 +85,8 @@ def _one_by_one(call: Call, arrival: Arrival, clock: Clock) -> list[Event]:
             if call.batched:
                 error = invalid(error.message.replace("`$", f"`$.batch[{index}]"), error.status)
             call.refused.append(Refusal(index, error, _ENCODE(item)))
+        except Declined:
+            call.declined += 1
     call.refused.sort(key=lambda refusal: refusal.index)
     return built
 
@@ -110,8 +122,12 @@ def _event(item: Item, call: Call, arrival: Arrival, clock: Clock) -> Event:
     ip, consent = arrival.ip, None
     if ctx.ip is not None and context is not None:
         ip, context = _own_address(ctx.ip, context, arrival)
-    if ctx.consent is not ABSENT or arrival.gpc:
-        consent = _consent(ctx.consent, arrival.gpc)
+    gpc, dnt = arrival.gpc or ctx.gpc, arrival.dnt or ctx.dnt
+    if ctx.consent is not ABSENT or gpc or dnt:
+        consent = arrival.rules.consent(ctx.consent, bool(gpc), bool(dnt))
+    bot = arrival.bot
+    if ctx.bot or (ctx.user_agent is not None and bots.known(ctx.user_agent)):
+        bot = 1
     if item.sent_at is not call.sent_at and item.sent_at is not None:
         clock = _clock(item.sent_at, arrival)
     sent_at, shift = clock
@@ -148,6 +164,8 @@ def _event(item: Item, call: Call, arrival: Arrival, clock: Clock) -> Event:
         ip,
         ctx.user_agent or arrival.user_agent,
         consent,
+        None,
+        bot,
     )
 
 
@@ -251,6 +269,7 @@ def _context_slowly(value: dict[str, Any]) -> _Context:
         user_agent=agent if isinstance(agent, str) else None,
         ip=ip if isinstance(ip, str) else "" if ip is not None else None,
         consent=msgspec.Raw(_ENCODE(value["consent"])) if "consent" in value else ABSENT,
+        **{name: value.get(name) in (True, "1") for name in ("gpc", "dnt", "bot")},
     )
 
 
@@ -264,11 +283,3 @@ def _own_address(text: str, context: str, arrival: Arrival) -> tuple[str | None,
     else:
         value["ip"] = msgspec.Raw(_ENCODE(ip))
     return ip or arrival.ip, _ENCODE(value).decode()
-
-
-def _consent(given: msgspec.Raw, gpc: bool) -> str | None:
-    text = str(given, "utf-8") or "null"
-    if not gpc:
-        return None if text == "null" else text
-    value = msgspec.json.decode(text)
-    return _ENCODE({**(value if isinstance(value, dict) else {}), "gpc": True}).decode()

@@ -35,6 +35,8 @@ class _Batch(msgspec.Struct, rename="camel", gc=False):
     sent_at: datetime | None = None
     context: msgspec.Raw = ABSENT
     integrations: msgspec.Raw = ABSENT
+    fresh: msgspec.Raw = ABSENT
+    reset: msgspec.Raw = ABSENT
 
 
 class _Envelope(msgspec.Struct, rename="camel", gc=False):
@@ -44,6 +46,8 @@ class _Envelope(msgspec.Struct, rename="camel", gc=False):
     sent_at: datetime | None = None
     context: msgspec.Raw = ABSENT
     integrations: msgspec.Raw = ABSENT
+    fresh: msgspec.Raw = ABSENT
+    reset: msgspec.Raw = ABSENT
 
 
 class _Key(msgspec.Struct, rename="camel", gc=False):
@@ -89,14 +93,14 @@ def batch(body: bytes, limits: Limits) -> Call:
             check_count(len(whole.batch), limits)
             if not _any_too_large(body, whole.batch, limits):
                 _share(whole.batch, whole)
-                return Call(whole.write_key, whole.batch, [], whole.sent_at, batched=True)
+                return _call(whole, whole.batch)
     return _event_by_event(body, limits)
 
 
 def _event_by_event(body: bytes, limits: Limits) -> Call:
     envelope, spans = split(body, "batch", _ENVELOPE)
     check_count(len(spans), limits)
-    call = Call(envelope.write_key, [], [], envelope.sent_at, batched=True)
+    call = _call(envelope, [])
     for index, (start, end) in enumerate(spans):
         raw, at = body[start:end], f"$.batch[{index}]"
         try:
@@ -121,6 +125,13 @@ def split(
         raise invalid(said(error, "$"), code="invalid_json") from None
     junk.check(rest, "$")
     return envelope, spans
+
+
+def _call(batch: _Batch | _Envelope, items: list[Item]) -> Call:
+    call = Call(batch.write_key, items, [], batch.sent_at, batched=True)
+    if batch.fresh is not ABSENT or batch.reset is not ABSENT:
+        call.fresh, call.reset = bytes(batch.fresh) == b"true", bytes(batch.reset) == b"true"
+    return call
 
 
 def _item(raw: bytes, limits: Limits, at: str) -> Item:

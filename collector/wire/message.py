@@ -19,7 +19,10 @@ _AGENT_CHARS = 1024
 ANONYMOUS_ID = istr("AnonymousId")
 AUTHORIZATION = istr("Authorization")
 CONTENT_ENCODING = istr("Content-Encoding")
+COOKIE = istr("Cookie")
+DNT = istr("DNT")
 FORWARDED_FOR = istr("X-Forwarded-For")
+HOST = istr("Host")
 ORIGIN = istr("Origin")
 REFERER = istr("Referer")
 SEC_GPC = istr("Sec-GPC")
@@ -27,13 +30,16 @@ USER_AGENT = istr("User-Agent")
 
 
 class Client(msgspec.Struct, frozen=True, gc=False):
-    """What a request's headers say of who sends it, and from which page."""
+    """What a request's headers say of who sends it, and from which page. `cookies` is the
+    Cookie header, not taken apart."""
 
     origin: str | None
     gpc: bool
     forwarded: str
     user_agent: str | None
     referer: str | None
+    dnt: bool = False
+    cookies: str = ""
 
     @classmethod
     def of(cls, headers: MultiMapping[str]) -> "Client":
@@ -46,9 +52,13 @@ class Client(msgspec.Struct, frozen=True, gc=False):
             forwarded,
             _user_agent(headers.get(USER_AGENT)),
             headers.get(REFERER),
+            headers.get(DNT) == "1",
+            "; ".join(headers.getall(COOKIE, ())),
         )
 
-    def with_values(self, forwarded: str, agent: str | None, referer: str | None) -> "Client":
+    def with_values(
+        self, forwarded: str, agent: str | None, referer: str | None, cookies: str
+    ) -> "Client":
         """The same with what differs from request to request; None and "" leave it as it is."""
         return Client(
             self.origin,
@@ -56,6 +66,8 @@ class Client(msgspec.Struct, frozen=True, gc=False):
             forwarded or self.forwarded,
             _user_agent(agent) if agent is not None else self.user_agent,
             self.referer if referer is None else referer,
+            self.dnt,
+            cookies or self.cookies,
         )
 
 
@@ -113,8 +125,11 @@ class Call(msgspec.Struct, gc=False):
 
     `batched`: places are named `$.batch[i]`. `historical`: times are kept as given (import).
     `named`: how a client without a key calls its site. `reply`: what is answered in place of the
-    protocol's `answer` once the events are on disk, where it depends on the request. `anonymous`:
-    no address is kept."""
+    protocol's `answer` once the events are on disk, where it depends on the request. `browser`:
+    a visitor's browser sent it, whatever its headers. `cookie`: the visitor's is looked after.
+    `fresh`: the visitor's id was made just now, for want of a remembered one; `reset`: the
+    visitor is another from here on. `declined`: events whose visitor said no.
+    `anonymous`: no address is kept."""
 
     key: str | None
     items: list[Item]
@@ -125,6 +140,11 @@ class Call(msgspec.Struct, gc=False):
     named: str | None = None
     reply: "Answer | None" = None
     anonymous: bool = False
+    browser: bool = False
+    cookie: bool = False
+    fresh: bool = False
+    reset: bool = False
+    declined: int = 0
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):

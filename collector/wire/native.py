@@ -58,7 +58,7 @@ def _call(request: Request, limits: Limits) -> Call:
         properties=raw_object(page | properties if event == "page" else properties),
         context=raw_object({"page": page} if page else {}),
     )
-    return Call(fields.get("k"), [item], [])
+    return Call(fields.get("k"), [item], [], browser=True)
 
 
 def _own_page(request: Request) -> str | None:

@@ -46,6 +46,13 @@ def batch(request: Request, kind: str, limits: Limits) -> Call:
     return _keyed(call, request)
 
 
+def beacon(request: Request, kind: str, limits: Limits) -> Call:
+    """The pixel's own batch: the one request that the visitor's cookie has a part in."""
+    call = batch(request, kind, limits)
+    call.browser = call.cookie = True
+    return call
+
+
 def pixel(request: Request, kind: str, limits: Limits) -> Call:
     """`GET /v1/pixel/track?data=<base64 JSON>`, or flat: `?event=A&properties.total=5`."""
     query = request.url.query

@@ -36,6 +36,7 @@ class Route(msgspec.Struct, frozen=True, gc=False):
 
 _SINGLE = Protocol(segment.single, segment.answer, segment.error)
 _BATCH = Protocol(segment.batch, segment.answer, segment.error)
+_BEACON = Protocol(segment.beacon, segment.answer, segment.error)
 _PIXEL = Protocol(segment.pixel, native.answer, native.error)
 _GIF = Protocol(native.gif, native.answer, native.error)
 _SNOWPLOW_GET = Protocol(snowplow.get, snowplow.image, snowplow.image_error)
@@ -50,7 +51,7 @@ def routes(http: Http, clients: Clients) -> dict[str, Route]:
     """Every ingest path of the public listener, those of clients that are switched off left
     out."""
     table = {
-        http.beacon_path: Route("POST", _BATCH, "batch"),
+        http.beacon_path: Route("POST", _BEACON, "batch"),
         http.gif_path: Route("GET", _GIF, "page"),
         "/pixel.gif": Route("GET", _GIF, "page"),
     }
