@@ -199,15 +199,17 @@ def _name(schema: str) -> str:
 
 def _ecommerce(action: dict[str, Any], entities: Entities) -> Parsed:
     """An action of the ecommerce plugin: what it is about lies in entities beside it."""
-    products = [_product(e["data"]) for e in entities if _name(e["schema"]) == "product"]
-    properties = {"products": products, **action} if products else action
+    about = [(_name(entity["schema"]), entity["data"]) for entity in entities]
+    properties = dict(action)
+    if products := [_product(data) for name, data in about if name == "product"]:
+        properties["products"] = products
+    for name, data in about:
+        if name in _ABOUT:
+            properties = _renamed(data, _TRANSACTION) | properties
     kind = action.get("type")
-    if kind != "transaction":
-        return "track", kind if isinstance(kind, str) and kind else "Ecommerce", properties
-    for entity in entities:
-        if _name(entity["schema"]) == "transaction":
-            properties = _renamed(entity["data"], _TRANSACTION) | properties
-    return "track", "Order Completed", properties
+    if kind == "transaction":
+        return "track", "Order Completed", properties
+    return "track", kind if isinstance(kind, str) and kind else "Ecommerce", properties
 
 
 def _product(given: dict[str, Any]) -> dict[str, Any]:
@@ -258,6 +260,7 @@ _ORDER_ITEM = {
     "ti_qu": "quantity",
     "ti_cu": "currency",
 }
+_ABOUT = {"transaction", "refund", "transaction_error", "cart", "checkout_step", "promotion"}
 _TRANSACTION = {"transaction_id": "order_id", "revenue": "total"}
 _NUMBERS = {*_PING.values(), "value", "total", "tax", "shipping", "price", "quantity"}
 _EVENTS: dict[str, Callable[[Params, Entities, Limits, str], Parsed]] = {
