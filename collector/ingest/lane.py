@@ -21,7 +21,7 @@ from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestHandler
 
 from collector.ingest import respond
-from collector.ingest.heads import Cut, Heads, cut, rebuild
+from collector.ingest.heads import Heads, expression
 from collector.ingest.service import Service
 from collector.wire.message import CONTENT_ENCODING, Answer, Client, Request
 from collector.wire.table import Route
@@ -163,31 +163,25 @@ class IngestProtocol(RequestHandler):
             self._whole = self._whole and not data
             super().data_received(data)
             return
-        request = cut(data) if self._whole and not self._messages else None
-        if request is not None and self._recalled(request):
-            return
+        whole = self._whole and not self._messages
+        if whole and not (self._outstanding or self._close or self._force_close or self._held):
+            known = self._heads.recall(data, self._peer)
+            if known is not None:
+                self._take(*known)
+                return
+        wanted = expression(data) if whole else None
         # The task that waits for requests is not woken until the lane has had its look.
         self._waiter = None
         super().data_received(data)
         self._waiter = waiter
         if data:
             self._whole = (
-                request is not None and len(self._messages) == 1 and self._messages[0][1].is_eof()
+                wanted is not None and len(self._messages) == 1 and self._messages[0][1].is_eof()
             )
         if self._messages and not self._outstanding:
-            self._dispatch(request if self._whole else None)
+            self._dispatch(data, wanted if self._whole else None)
 
-    def _recalled(self, request: Cut) -> bool:
-        """Take a request whose head aiohttp's parser has taken before."""
-        if self._outstanding or self._close or self._force_close or self._held:
-            return False
-        head = self._heads.recall(request)
-        if head is None:
-            return False
-        self._take(head.route, rebuild(head, request, self._peer))
-        return True
-
-    def _dispatch(self, whole: Cut | None = None) -> None:
+    def _dispatch(self, data: bytes = b"", wanted: bytes | None = None) -> None:
         """Take requests from the queue while the lane can; wake the normal way otherwise."""
         self._dispatching = True
         try:
@@ -200,8 +194,8 @@ class IngestProtocol(RequestHandler):
                 self._messages.popleft()
                 self._parser.message_consumed()  # type: ignore[union-attr]
                 route = self._routes[request.url.raw_path]
-                if whole is not None:
-                    self._heads.learn(whole, route, request)
+                if wanted is not None:
+                    self._heads.learn(wanted, data, route, request)
                 self._take(route, request)
         finally:
             self._dispatching = False

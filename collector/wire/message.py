@@ -50,31 +50,18 @@ class Client(msgspec.Struct, frozen=True, gc=False):
             headers.get(ORIGIN),
             headers.get(SEC_GPC) == "1",
             forwarded,
-            _user_agent(headers.get(USER_AGENT)),
+            cls.agent(headers.get(USER_AGENT)),
             headers.get(REFERER),
             headers.get(DNT) == "1",
             "; ".join(headers.getall(COOKIE, ())),
         )
 
-    def with_values(
-        self, forwarded: str, agent: str | None, referer: str | None, cookies: str
-    ) -> "Client":
-        """The same with what differs from request to request; None and "" leave it as it is."""
-        return Client(
-            self.origin,
-            self.gpc,
-            forwarded or self.forwarded,
-            _user_agent(agent) if agent is not None else self.user_agent,
-            self.referer if referer is None else referer,
-            self.dnt,
-            cookies or self.cookies,
-        )
-
-
-def _user_agent(agent: str | None) -> str | None:
-    if agent is None or agent.isascii():
-        return agent[:_AGENT_CHARS] if agent else None
-    return agent.encode("utf-8", "surrogateescape").decode("utf-8", "replace")[:_AGENT_CHARS]
+    @staticmethod
+    def agent(text: str | None) -> str | None:
+        """A User-Agent as it is stored: text, and not endless."""
+        if text is None or text.isascii():
+            return text[:_AGENT_CHARS] if text else None
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")[:_AGENT_CHARS]
 
 
 class Request(msgspec.Struct, frozen=True, gc=False):
