@@ -23,7 +23,10 @@ from collector.ingest.sites import Sites
 from collector.ingest.visitor import Visitors
 from collector.metrics import Exporter, Metrics, resident_bytes
 from collector.store import database as db
+from collector.store.edges import open_edges
 from collector.store.log import EventLog, claim, open_log
+from collector.upstream import table
+from collector.workers.forwarder import Forwarder, open_forwarder
 from collector.workers.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -52,6 +55,7 @@ class App:
         self._routes: Routes
         self._server: IngestServer
         self._runners: list[web.BaseRunner] = []
+        self.forwarders: list[Forwarder] = []
         self._probed_at = 0.0
 
     async def start(self) -> None:
@@ -62,14 +66,17 @@ class App:
         self._make_folder()
         try:
             await self._open_store()
+            names = frozenset(edge.name for edge in config.edge)
+            edges = await open_edges(self._database, self._log, names)
             self.writer = Writer(
-                self._log, config.store, self.metrics, self.exporter.commit_seconds.observe
+                self._log, config.store, self.metrics, self.exporter.commit_seconds.observe, edges
             )
             self.writer.start()
             visitors = Visitors(config.privacy, config.public_url, await self._cookie_secret())
             self._service = Service(config, self.sites, self.writer, self.metrics, visitors)
             await self._listen_public()
             await self._listen_admin()
+            await self._start_forwarders()
         except BaseException:
             await self.stop()
             raise
@@ -83,6 +90,7 @@ class App:
             self._routes.stopping = True
             self._server.stop()
             await self._drain()
+        await asyncio.gather(*(forwarder.stop() for forwarder in self.forwarders))
         if hasattr(self, "writer"):
             await self.writer.stop()
         for runner in self._runners:
@@ -133,6 +141,19 @@ class App:
     async def _cookie_secret(self) -> bytes:
         made = await self._database.run(db.meta, "cookie_secret", lambda: secrets.token_hex(32))
         return bytes.fromhex(made)
+
+    async def _start_forwarders(self) -> None:
+        for settings in self.config.forward:
+            forwarder = await open_forwarder(
+                settings,
+                table.make(settings),
+                self._database,
+                self.writer.committed,
+                self._log.node_id,
+                self.config.store.rejected_per_site,
+            )
+            self.forwarders.append(forwarder)
+            forwarder.start()
 
     async def _listen_public(self) -> None:
         http = self.config.http

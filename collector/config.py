@@ -8,15 +8,8 @@ from typing import Annotated, Literal, get_args, get_origin
 import msgspec
 from msgspec import Meta, Struct, field
 
-Port = Annotated[str, Meta(pattern=r"^(\[[0-9a-fA-F:.]+\]|[^:\s\[\]]+):\d{1,5}$")]
-UrlPath = Annotated[str, Meta(pattern=r"^/[A-Za-z0-9._~/-]+$")]
-Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
-Count = Annotated[int, Meta(ge=1)]
-Seconds = Annotated[float, Meta(gt=0, le=86400)]
-
-
-class Section(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A table of the settings file."""
+from collector.fleet import Edge, Forward, Spool
+from collector.section import Count, Name, Port, Seconds, Section, UrlPath
 
 
 class Http(Section, frozen=True):
@@ -291,6 +284,13 @@ class Config(Section, frozen=True):
     data: Annotated[str, Meta(min_length=1, description="the folder that holds collector.db")] = (
         "data"
     )
+    profile: Annotated[
+        Literal["full", "edge"],
+        Meta(
+            description="edge: takes, keeps and forwards events only; no people, audiences or "
+            "dashboard"
+        ),
+    ] = "full"
     http: Http = field(default_factory=Http)
     admin: Admin = field(default_factory=Admin)
     store: Store = field(default_factory=Store)
@@ -298,7 +298,10 @@ class Config(Section, frozen=True):
     privacy: Privacy = field(default_factory=Privacy)
     clients: Clients = field(default_factory=Clients)
     log: Log = field(default_factory=Log)
+    spool: Spool = field(default_factory=Spool)
     site: tuple[SiteConfig, ...] = ()
+    edge: tuple[Edge, ...] = ()
+    forward: tuple[Forward, ...] = ()
 
     @property
     def public_url(self) -> str:

@@ -17,6 +17,10 @@ class StoreUnavailable(CollectorError):
     """The store cannot write now (disk full, I/O error, read-only): answer 503."""
 
 
+class Conflict(CollectorError):
+    """Two nodes count with the same id: answer 409, an operator is needed."""
+
+
 class BadRow(CollectorError):
     """At least one row of the batch cannot be stored; the others can."""
 

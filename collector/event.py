@@ -1,5 +1,7 @@
 """The one event that all parts share: a row of the log."""
 
+from typing import NamedTuple
+
 import msgspec
 
 TYPES = frozenset({"identify", "track", "page", "screen", "group", "alias"})
@@ -46,6 +48,23 @@ class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
     node_seq: int | None = None
 
 
+# Between edge and centre an event is one JSON array: its JSON columns as they are, then the rest
+# (store/outbox.py writes it, wire/edge.py reads it). New columns go to the end of Event.
+JSON_COLUMNS = ("properties", "traits", "context", "consent", "violations")
+PLAIN_COLUMNS = tuple(n for n in Event.__struct_fields__ if n not in JSON_COLUMNS)
+
+# Events of one visitor lie in one lane and keep their order; lanes travel side by side. Edge and
+# centre must agree, also across versions: the rule of `lane` is never changed.
+LANES = 16
+
+
+def lane(event: Event) -> int:
+    """From the last three characters of the visitor's id, as SQLite can compute it too."""
+    visitor = event.anonymous_id or event.user_id or event.message_id
+    last = visitor[-3:]
+    return (ord(last[-1]) + 3 * ord(last[-2:][0]) + 5 * ord(last[0])) % LANES if last else 0
+
+
 class Reject(msgspec.Struct, frozen=True, gc=False):
     """What was refused under a valid key: a row of `rejected`."""
 
@@ -56,3 +75,12 @@ class Reject(msgspec.Struct, frozen=True, gc=False):
     code: str
     message: str
     body: bytes
+
+
+class Outgoing(NamedTuple):
+    """An event as an upstream gets it: its number here, its lane, whose it is, its text."""
+
+    seq: int
+    lane: int
+    visitor: str
+    text: str

@@ -12,6 +12,7 @@ import msgspec
 
 from collector.config import Config, declared
 from collector.errors import ConfigError
+from collector.fleet import NEEDED
 
 ENV_PREFIX = "COLLECTOR__"
 
@@ -136,6 +137,24 @@ def _check(config: Config) -> None:
                     f"site[{i}].origins[{j}]: expected an origin as https://shop.example, "
                     f"got {origin!r}"
                 )
+    _check_fleet(config, names)
+
+
+def _check_fleet(config: Config, keys: dict[str, str]) -> None:
+    names: dict[str, str] = {}
+    for i, edge in enumerate(config.edge):
+        _unique(names, edge.name, f"edge[{i}].name")
+        _unique(keys, edge.key, f"edge[{i}].key")
+    names = {}
+    for i, forward in enumerate(config.forward):
+        _unique(names, forward.name, f"forward[{i}].name")
+        for setting in NEEDED[forward.kind]:
+            if not getattr(forward, setting):
+                raise ConfigError(f"forward[{i}].{setting}: needed where kind is {forward.kind}")
+        for j, header in enumerate(forward.headers):
+            name, colon, _ = header.partition(":")
+            if not (colon and name.strip() and header.isascii() and header.isprintable()):
+                raise ConfigError(f"forward[{i}].headers[{j}]: expected `Name: value`")
 
 
 def _unique(seen: dict[str, str], value: str, path: str) -> None:

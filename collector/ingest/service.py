@@ -7,9 +7,10 @@ from functools import partial
 
 from collector import clock
 from collector.config import Config
-from collector.errors import CollectorError, Overloaded, Refused
-from collector.event import Reject
+from collector.errors import CollectorError, Conflict, Overloaded, Refused
+from collector.event import Event, Reject
 from collector.ingest import marks
+from collector.ingest.edges import EdgeKeys
 from collector.ingest.sites import Sites
 from collector.ingest.visitor import Greeting, Visitors
 from collector.metrics import Metrics
@@ -38,6 +39,7 @@ class Service:
         self._rules = Rules.of(config.privacy)
         self._visitors = visitors
         self._sites = sites
+        self._edge_keys = EdgeKeys(config.edge)
         self._writer = writer
         self.metrics = metrics
         self.in_flight = 0  # requests taken whose answer is outstanding
@@ -71,6 +73,9 @@ class Service:
         return route.protocol.error(error)
 
     def _take(self, call: Call, protocol: Protocol, request: Request, reply: Reply) -> None:
+        if call.forwarded is not None:
+            self._take_forwarded(call, call.forwarded, protocol, request, reply)
+            return
         if not call.key and call.named is None and call.refused and not call.items:
             raise call.refused[0].error  # unreadable, so its owner cannot be known
         client = request.client
@@ -120,6 +125,18 @@ class Service:
         goodbye = self._visitors.part(request) if leaves else None
         reply(goodbye.add_to(answer) if goodbye else answer)
 
+    def _take_forwarded(
+        self, call: Call, events: list[Event], protocol: Protocol, request: Request, reply: Reply
+    ) -> None:
+        edge = self._edge_keys.authenticate(call.key)
+        if not events:
+            reply(protocol.answer([], 0))
+            return
+        done = partial(self._settle, reply, protocol, [], len(events), None)
+        self._writer.submit(events, [], len(request.body), done, edge)
+        self.in_flight += 1
+        self.metrics.accepted_events += len(events)
+
     def _settle(
         self,
         reply: Reply,
@@ -132,6 +149,9 @@ class Service:
         self.in_flight -= 1
         if error is None:
             reply(own if own and taken else protocol.answer(refused, taken))
+            return
+        if isinstance(error, Conflict):
+            reply(protocol.error(Refused(409, "node_conflict", str(error))))
             return
         self.metrics.unavailable_requests += 1
         reply(protocol.error(Refused(503, "unavailable", f"cannot store now: {error}")))

@@ -15,6 +15,7 @@ import logging
 import os
 import secrets
 from array import array
+from collections.abc import Callable
 from operator import attrgetter
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from pysqlite3 import dbapi2 as sqlite
 
 from collector.errors import BadRow, CollectorError, StoreUnavailable
 from collector.event import Event, Reject
+from collector.store import arrivals
 from collector.store import database as db
 from collector.store.window import SEGMENT, Window, unpack
 
@@ -96,6 +98,7 @@ class _Work(msgspec.Struct, frozen=True):
     oldest_segment: int
     rejected_per_site: int
     mark: int
+    note: arrivals.Note | None
 
 
 class EventLog:
@@ -113,7 +116,7 @@ class EventLog:
         rejected_per_site: int,
     ) -> None:
         self._database = database
-        self._node_id = node_id
+        self.node_id = node_id
         self._seen = seen
         self._tail = tail  # hashes of the newest events, not yet in a stored segment
         self._mark = mark
@@ -121,8 +124,14 @@ class EventLog:
         self._rejected_per_site = rejected_per_site
         self.last_seq = last_seq
 
-    async def append(self, events: list[Event], rejects: list[Reject]) -> Appended:
-        """Store a batch; returns when it is committed and synced.
+    async def append(
+        self,
+        events: list[Event],
+        rejects: list[Reject],
+        note: Callable[[list[Event]], arrivals.Note] | None = None,
+    ) -> Appended:
+        """Store a batch; returns when it is committed and synced. `note` is asked what to write
+        beside the events that are stored (store/edges.py).
 
         Raises StoreUnavailable or BadRow, and then nothing of it was stored."""
         fresh, first = events, self.last_seq + 1
@@ -132,7 +141,7 @@ class EventLog:
             fresh, keys = await self._fresh(events, keys)
             self._seen.add(keys, first)
         try:
-            work = self._work(fresh, keys, rejects)
+            work = self._work(fresh, keys, rejects, note and note(fresh))
             expired = await self._database.run(_append, work)
         except CollectorError:
             self._seen.remove(keys, first)
@@ -157,7 +166,13 @@ class EventLog:
                 fresh_keys.append(key)
         return fresh, fresh_keys
 
-    def _work(self, events: list[Event], keys: list[int], rejects: list[Reject]) -> _Work:
+    def _work(
+        self,
+        events: list[Event],
+        keys: list[int],
+        rejects: list[Reject],
+        note: arrivals.Note | None,
+    ) -> _Work:
         try:
             text = str(_encode(events), "utf-8") if events else ""
         except (UnicodeError, ValueError, OverflowError) as error:
@@ -170,13 +185,14 @@ class EventLog:
             text,
             len(events),
             self.last_seq + 1,
-            self._node_id,
+            self.node_id,
             rejects,
             segment,
             self.last_seq - len(self._tail) + 1,
             self.last_seq - self._dedupe_ids - SEGMENT,
             self._rejected_per_site,
             self._mark,
+            note,
         )
 
 
@@ -196,7 +212,7 @@ def _append(connection: sqlite.Connection, work: _Work) -> int:
     """The transaction. A batch of events alone, the common case, is one statement, which is a
     transaction by itself: each further one would wait for the interpreter lock again."""
     expired = 0
-    if work.count and not work.rejects and not work.segment:
+    if work.count and not (work.rejects or work.segment or work.note):
         _insert(connection, work)
     else:
         connection.execute("BEGIN IMMEDIATE")
@@ -204,6 +220,8 @@ def _append(connection: sqlite.Connection, work: _Work) -> int:
             if work.count:
                 _insert(connection, work)
             expired = _write_rejects(connection, work)
+            if work.note:
+                arrivals.write(connection, work.note, work.first_seq)
             if work.segment:
                 connection.execute(
                     "INSERT OR REPLACE INTO dedupe_segments VALUES (?, ?)",

@@ -9,6 +9,7 @@ import yarl
 from multidict import MultiMapping, istr
 
 from collector.errors import Refused
+from collector.event import Event
 
 # Segment's ids are strings; clients in typed languages send numbers, as its own API takes them.
 Id = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | str | None
@@ -19,6 +20,7 @@ _AGENT_CHARS = 1024
 ANONYMOUS_ID = istr("AnonymousId")
 AUTHORIZATION = istr("Authorization")
 CONTENT_ENCODING = istr("Content-Encoding")
+CONTENT_TYPE = istr("Content-Type")
 COOKIE = istr("Cookie")
 DNT = istr("DNT")
 FORWARDED_FOR = istr("X-Forwarded-For")
@@ -116,7 +118,8 @@ class Call(msgspec.Struct, gc=False):
     a visitor's browser sent it, whatever its headers. `cookie`: the visitor's is looked after.
     `fresh`: the visitor's id was made just now, for want of a remembered one; `reset`: the
     visitor is another from here on. `declined`: events whose visitor said no.
-    `anonymous`: no address is kept."""
+    `anonymous`: no address is kept. `forwarded`: what an edge stored, to be believed under an
+    edge's key only; there are no items then."""
 
     key: str | None
     items: list[Item]
@@ -132,6 +135,7 @@ class Call(msgspec.Struct, gc=False):
     fresh: bool = False
     reset: bool = False
     declined: int = 0
+    forwarded: list[Event] | None = None
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):

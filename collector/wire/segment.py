@@ -133,8 +133,7 @@ def metrics(key: str, public_url: str) -> Answer:
 
 def _keyed(call: Call, request: Request) -> Call:
     """The write key: Basic's user name, else the body's, else the query's."""
-    header = request.headers.get(AUTHORIZATION)
-    basic = _basic_user(header) if header and len(header) <= _LONGEST_BASIC else None
+    basic = basic_user(request)
     if basic:
         call.key = basic
     elif not call.key and request.url.raw_query_string:
@@ -143,6 +142,11 @@ def _keyed(call: Call, request: Request) -> Call:
     if header:
         _name_visitor(call, header)
     return call
+
+
+def basic_user(request: Request) -> str | None:
+    header = request.headers.get(AUTHORIZATION)
+    return _basic_user(header) if header and len(header) <= _LONGEST_BASIC else None
 
 
 def _name_visitor(call: Call, header: str) -> None:

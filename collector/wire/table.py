@@ -7,7 +7,7 @@ import msgspec
 
 from collector.config import Clients, Http, Limits
 from collector.errors import Refused
-from collector.wire import native, plausible, rudder, segment, snowplow, umami
+from collector.wire import edge, native, plausible, rudder, segment, snowplow, umami
 from collector.wire.message import Answer, Call, Refusal, Request
 
 
@@ -37,6 +37,7 @@ class Route(msgspec.Struct, frozen=True, gc=False):
 _SINGLE = Protocol(segment.single, segment.answer, segment.error)
 _BATCH = Protocol(segment.batch, segment.answer, segment.error)
 _BEACON = Protocol(segment.beacon, segment.answer, segment.error)
+_IMPORT = Protocol(edge.parse, segment.answer, segment.error)
 _PIXEL = Protocol(segment.pixel, native.answer, native.error)
 _GIF = Protocol(native.gif, native.answer, native.error)
 _SNOWPLOW_GET = Protocol(snowplow.get, snowplow.image, snowplow.image_error)
@@ -54,6 +55,7 @@ def routes(http: Http, clients: Clients) -> dict[str, Route]:
         http.beacon_path: Route("POST", _BEACON, "batch"),
         http.gif_path: Route("GET", _GIF, "page"),
         "/pixel.gif": Route("GET", _GIF, "page"),
+        "/v1/import": Route("POST", _IMPORT, "import"),
     }
     for name, paths in CLIENTS.items():
         if getattr(clients, name):
@@ -76,7 +78,6 @@ def _calls() -> dict[str, Route]:
 def _segment() -> dict[str, Route]:
     paths = _calls()
     paths["/v1/b"] = Route("POST", _BATCH, "batch")
-    paths["/v1/import"] = Route("POST", _BATCH, "import")
     for kind, letter in _SHORT.items():
         paths[f"/v1/{letter}"] = Route("POST", _SINGLE, kind)
         paths[f"/v1/pixel/{kind}"] = Route("GET", _PIXEL, kind)

@@ -20,6 +20,14 @@ log = logging.getLogger(__name__)
 _LONGEST_PAUSE_S = 30.0
 
 
+class Rest(CollectorError):
+    """A step could not be done and says when it is to be tried again."""
+
+    def __init__(self, message: str, pause_s: float) -> None:
+        super().__init__(message)
+        self.pause_s = pause_s
+
+
 class Committed:
     """The number of the newest event on disk, and a way to wait for a newer one."""
 
@@ -85,6 +93,9 @@ class Follower:
             except CollectorError as error:
                 failures += 1
                 self._failed(str(error))
+                if isinstance(error, Rest):
+                    await self.rest(error.pause_s)
+                    continue
             except Exception as error:  # supervised: told, shown in `failure`, and tried again
                 failures += 1
                 if self.failure is None:
@@ -119,9 +130,12 @@ class Follower:
 
     async def _pause(self, failures: int) -> None:
         longest = min(_LONGEST_PAUSE_S, 0.1 * 2 ** min(failures, 10))
-        pause = random.uniform(longest / 2, longest)  # noqa: S311
+        await self.rest(random.uniform(longest / 2, longest))  # noqa: S311
+
+    async def rest(self, pause_s: float) -> None:
+        """Wait so long, or until the stop."""
         try:
-            async with asyncio.timeout(pause):
+            async with asyncio.timeout(pause_s):
                 await self._stopping.wait()
         except TimeoutError:
             pass

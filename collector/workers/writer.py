@@ -14,24 +14,28 @@ from collections.abc import Callable
 import msgspec
 
 from collector.config import Store
-from collector.errors import BadRow, CollectorError, Overloaded, StoreUnavailable
+from collector.errors import BadRow, CollectorError, Conflict, Overloaded, StoreUnavailable
 from collector.event import Event, Reject
 from collector.metrics import Metrics
+from collector.store.edges import Edges
 from collector.store.log import EventLog
 from collector.workers.follow import Committed
 
 log = logging.getLogger(__name__)
 
 Done = Callable[[CollectorError | None], None]
+_NONE: list[Event] = []
 
 
 class Ticket(msgspec.Struct, frozen=True):
-    """One request's events. `size` is what it counts for in the buffer, in bytes."""
+    """One request's events. `size` is what it counts for in the buffer, in bytes. `edge`: who
+    forwarded them; such a ticket is a batch by itself."""
 
     events: list[Event]
     rejects: list[Reject]
     size: int
     done: Done
+    edge: str | None = None
 
 
 class Writer:
@@ -43,8 +47,10 @@ class Writer:
         settings: Store,
         metrics: Metrics,
         observe: Callable[[float], None],
+        edges: Edges | None = None,
     ) -> None:
         self._log = event_log
+        self._edges = edges
         self.committed = Committed(event_log.last_seq)
         self._settings = settings
         self._metrics = metrics
@@ -70,14 +76,21 @@ class Writer:
         if self._task:
             await self._task
 
-    def submit(self, events: list[Event], rejects: list[Reject], size: int, done: Done) -> None:
+    def submit(
+        self,
+        events: list[Event],
+        rejects: list[Reject],
+        size: int,
+        done: Done,
+        edge: str | None = None,
+    ) -> None:
         """Take a request's events; `done` hears of them once. Raises Overloaded when the
         buffer is full: nothing was taken, the client is to come again."""
         if self.full or self._stopping:
             raise Overloaded("the buffer is full" if self.full else "the collector is stopping")
         if not self._tickets:
             self._wake.set()
-        self._tickets.append(Ticket(events, rejects, size, done))
+        self._tickets.append(Ticket(events, rejects, size, done, edge))
         self.buffered_events += len(events) + len(rejects)
         self.buffered_bytes += size
         if self.buffered_events >= self._max_events or self.buffered_bytes >= self._max_bytes:
@@ -105,11 +118,16 @@ class Writer:
             await self._commit(self._take())
 
     def _take(self) -> list[Ticket]:
-        taken, count = [], 0
+        taken: list[Ticket] = []
+        count = 0
         while self._tickets and count < self._settings.batch_events:
-            ticket = self._tickets.popleft()
-            taken.append(ticket)
+            ticket = self._tickets[0]
+            if ticket.edge is not None and taken:
+                break
+            taken.append(self._tickets.popleft())
             count += len(ticket.events) + len(ticket.rejects)
+            if ticket.edge is not None:
+                break
         return taken
 
     async def _commit(self, tickets: list[Ticket]) -> None:
@@ -118,7 +136,9 @@ class Writer:
         started = time.perf_counter()
         error: CollectorError | None = None
         try:
-            await self._store(events, rejects)
+            await self._store(events, rejects, tickets[0].edge)
+        except Conflict as caught:
+            error = caught
         except CollectorError as caught:
             error = caught
             self._failed(caught)
@@ -140,17 +160,26 @@ class Writer:
             except Exception:  # stored all the same, and the others must hear of theirs
                 log.exception("an answer could not be given")
 
-    async def _store(self, events: list[Event], rejects: list[Reject]) -> None:
+    async def _store(
+        self,
+        events: list[Event],
+        rejects: list[Reject],
+        edge: str | None,
+        refused: list[Event] = _NONE,
+    ) -> None:
         """One transaction; where a row cannot be stored, halves, until that row is alone."""
         try:
-            result = await self._log.append(events, rejects)
+            if edge is None or self._edges is None:
+                result = await self._log.append(events, rejects)
+            else:
+                result = await self._edges.append(edge, events, rejects, refused)
         except BadRow as error:
             if len(events) <= 1:
-                await self._refuse(events, rejects, error)
+                await self._refuse(events, rejects, error, edge)
                 return
             middle = len(events) // 2
-            await self._store(events[:middle], rejects)
-            await self._store(events[middle:], [])
+            await self._store(events[:middle], rejects, edge)
+            await self._store(events[middle:], [], edge)
             return
         self.committed.advance(self._log.last_seq)
         metrics = self._metrics
@@ -160,7 +189,9 @@ class Writer:
         metrics.rejected_events += len(rejects)
         metrics.rejected_expired_events += result.rejects_expired
 
-    async def _refuse(self, events: list[Event], rejects: list[Reject], error: BadRow) -> None:
+    async def _refuse(
+        self, events: list[Event], rejects: list[Reject], error: BadRow, edge: str | None
+    ) -> None:
         if not events:
             raise StoreUnavailable(f"a refused event cannot be kept: {error}") from error
         bad = events[0]
@@ -174,7 +205,7 @@ class Writer:
             str(error)[:500],
             repr(bad).encode("utf-8", "backslashreplace"),
         )
-        await self._store([], [*rejects, row])
+        await self._store([], [*rejects, row], edge, events)
 
     def recovered(self) -> None:
         """The store has shown that it can write."""

@@ -5,6 +5,8 @@ import pytest
 from collector.config import Clients, Http
 from collector.wire.table import CLIENTS, routes
 
+PIXELS = {"/c", "/c.gif", "/pixel.gif", "/v1/import"}
+
 
 def only(name: str) -> Clients:
     return Clients(**{other: other == name for other in Clients.__struct_fields__})
@@ -17,8 +19,8 @@ def test_every_protocol_has_a_setting() -> None:
 @pytest.mark.parametrize("name", CLIENTS)
 def test_a_protocol_alone_has_its_paths_and_the_pixels(name: str) -> None:
     alone = routes(Http(), only(name)).keys()
-    assert alone == CLIENTS[name].keys() | {"/c", "/c.gif", "/pixel.gif"}
+    assert alone == CLIENTS[name].keys() | PIXELS
 
 
 def test_with_all_switched_off_the_pixel_is_left() -> None:
-    assert routes(Http(), only("")).keys() == {"/c", "/c.gif", "/pixel.gif"}
+    assert routes(Http(), only("")).keys() == PIXELS

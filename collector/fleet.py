@@ -1,0 +1,146 @@
+"""Settings of forwarding: where to, from whom, and how much may wait. Part of config.py."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from collector.section import Name, Seconds, Section
+
+Bytes = Annotated[int, Meta(ge=0)]
+_S = {"unit": "s"}
+_BYTES = {"unit": "bytes"}
+
+
+class Edge(Section, frozen=True):
+    """A node that forwards to this one."""
+
+    name: Annotated[Name, Meta(description="the edge's name, as it is shown here")]
+    key: Annotated[
+        str,
+        Meta(
+            pattern=r"^ek_[\x21-\x7e]{13,197}$",
+            description="the secret that the edge sends with; starts with ek_",
+        ),
+    ]
+
+
+class Forward(Section, frozen=True):
+    """An upstream: everything in the log goes there, as long as it takes."""
+
+    name: Annotated[Name, Meta(description="its name in commands, metrics and logs")]
+    kind: Annotated[
+        Literal["http", "kafka", "clickhouse", "file"], Meta(description="what it is")
+    ] = "http"
+    url: Annotated[
+        str,
+        Meta(
+            pattern=r"^$|^https?://[^\s]+$",
+            description="http: another collector, or any endpoint with Segment's API; "
+            "clickhouse: its HTTP interface",
+        ),
+    ] = ""
+    key: Annotated[
+        str,
+        Meta(
+            description="http: an edge's key (ek_…) makes this an edge of that collector; any "
+            "other is a write key, and events go as an ordinary client's"
+        ),
+    ] = ""
+    path: Annotated[
+        str,
+        Meta(
+            pattern=r"^$|^/\S*$",
+            description="http: path at the url [/v1/import with an edge's key, else /v1/batch]",
+        ),
+    ] = ""
+    headers: Annotated[
+        tuple[str, ...],
+        Meta(description="http, clickhouse: further headers, each as `Name: value`"),
+    ] = ()
+    sites: Annotated[tuple[str, ...], Meta(description="only these sites; none: all")] = ()
+    types: Annotated[tuple[str, ...], Meta(description="only these types; none: all")] = ()
+    events: Annotated[
+        tuple[str, ...], Meta(description="only events of these names; none: all")
+    ] = ()
+    compression: Annotated[Literal["zstd", "gzip", "none"], Meta(description="of what is sent")] = (
+        "zstd"
+    )
+    batch_events: Annotated[
+        Annotated[int, Meta(ge=1, le=50_000)],
+        Meta(description="events read and sent together, at most; fewer where that is quicker"),
+    ] = 2000
+    batch_bytes: Annotated[
+        Annotated[int, Meta(ge=40_000, le=16_777_216)],
+        Meta(description="size of a request before compression", extra_json_schema=_BYTES),
+    ] = 450_000
+    connections: Annotated[
+        Annotated[int, Meta(ge=1, le=16)],
+        Meta(
+            description="http: requests in flight at once, at most; each visitor's events go one "
+            "after the other"
+        ),
+    ] = 4
+    linger_s: Annotated[
+        Annotated[float, Meta(ge=0, le=60)],
+        Meta(
+            description="how long a few events wait for more, so that they travel together",
+            extra_json_schema=_S,
+        ),
+    ] = 0.5
+    timeout_s: Annotated[
+        Seconds, Meta(description="for an answer, then it is tried again", extra_json_schema=_S)
+    ] = 30.0
+    retry_s: Annotated[
+        Seconds,
+        Meta(
+            description="the longest rest between two tries; they never end",
+            extra_json_schema=_S,
+        ),
+    ] = 60.0
+    denied_s: Annotated[
+        Seconds,
+        Meta(
+            description="after 401 or 403 the upstream is stopped; this often one request finds "
+            "out whether it is let in again",
+            extra_json_schema=_S,
+        ),
+    ] = 300.0
+
+
+class Spool(Section, frozen=True):
+    """What may wait for upstreams, and what happens when it is more. Matters with [[forward]]."""
+
+    max_bytes: Annotated[
+        Bytes,
+        Meta(description="size of the database; 0: no bound", extra_json_schema=_BYTES),
+    ] = 0
+    max_age_s: Annotated[
+        Annotated[float, Meta(ge=0)],
+        Meta(
+            description="age of the oldest event that an upstream still lacks; 0: no bound",
+            extra_json_schema=_S,
+        ),
+    ] = 0.0
+    min_free_bytes: Annotated[
+        Bytes,
+        Meta(description="space left on the disk; 0: no bound", extra_json_schema=_BYTES),
+    ] = 268_435_456
+    policy: Annotated[
+        Literal["refuse", "drop_oldest"],
+        Meta(
+            description="when a bound is reached. refuse: new events get 503; drop_oldest: the "
+            "oldest events go, delivered or not, and what was not is counted as lost"
+        ),
+    ] = "refuse"
+    keep_s: Annotated[
+        Annotated[float, Meta(ge=0)],
+        Meta(
+            description="profile edge: events that all upstreams have confirmed are deleted after "
+            "this",
+            extra_json_schema=_S,
+        ),
+    ] = 86400.0
+
+
+# Which settings of [[forward]] a kind cannot do without.
+NEEDED = {"http": ("url", "key"), "kafka": (), "clickhouse": ("url",), "file": ()}

@@ -1,0 +1,14 @@
+"""Which kinds of upstream there are. A new one is a file beside this one and its row."""
+
+from collections.abc import Callable
+
+from collector.fleet import Forward
+from collector.upstream.http import Http
+from collector.upstream.sink import Upstream
+
+KINDS: dict[str, Callable[[Forward], Upstream]] = {"http": Http}
+
+
+def make(settings: Forward) -> Upstream:
+    """Opens nothing yet."""
+    return KINDS[settings.kind](settings)
