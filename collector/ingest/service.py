@@ -89,6 +89,8 @@ class Service:
             self._decline(call, protocol, request, reply)
             return
         greeting = self._visitors.meet(call, request, site) if call.cookie else None
+        if call.anonymous:
+            greeting = self._visitors.part(request)
         arrival = build.Arrival(
             site.name,
             clock.now_ms(),
