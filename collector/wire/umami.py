@@ -7,7 +7,7 @@ Format: Umami's tracker, @umami/node and its server's routes, versions 2 and 3.
 import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import msgspec
@@ -24,6 +24,7 @@ _METRICS = ("lcp", "inp", "cls", "fcp", "ttfb", "duration")
 _TYPES = ("event", "identify", "performance", "error")
 
 Data = dict[str, Any]
+T = TypeVar("T")
 
 
 class _Payload(msgspec.Struct, gc=False):
@@ -130,17 +131,21 @@ def _item(raw: bytes, at: str, request: Request, limits: Limits) -> Item:
     if len(raw) > limits.event_bytes:
         raise invalid(f"over {limits.event_bytes} bytes - at `{at}`", 413, "too_large")
     junk.sound(raw, limits.depth, at)
+    event = _decoded(_EVENT, raw, at)
+    if event.type not in _TYPES:
+        raise invalid(f"expected one of {', '.join(_TYPES)} - at `{at}.type`")
+    payload = _decoded(_PAYLOAD, event.payload, f"{at}.payload")
+    more = {} if event.type == "event" else msgspec.json.decode(event.payload, type=Data)
+    return _mapped(event.type, payload, more, at, request)
+
+
+def _decoded(decoder: msgspec.json.Decoder[T], raw: bytes, at: str) -> T:
     try:
-        event = _EVENT.decode(raw)
-        payload = _PAYLOAD.decode(event.payload)
-        if event.type not in _TYPES:
-            raise invalid(f"expected one of {', '.join(_TYPES)} - at `{at}.type`")
-        more = {} if event.type == "event" else msgspec.json.decode(event.payload, type=Data)
+        return decoder.decode(raw)
     except msgspec.ValidationError as error:
         raise invalid(decode.said(error, at)) from None
     except _ERRORS as error:
         raise invalid(decode.said(error, at), code="invalid_json") from None
-    return _mapped(event.type, payload, more, at, request)
 
 
 def _mapped(kind: str, payload: _Payload, more: Data, at: str, request: Request) -> Item:

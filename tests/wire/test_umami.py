@@ -185,7 +185,7 @@ def test_an_address_and_an_agent_that_a_server_sends_are_the_visitors():
         ({"payload": {"timestamp": -1}}, "seconds since 1970 - at `$.payload.timestamp`"),
         ({"payload": {"timestamp": 1e18}}, "seconds since 1970"),
         ({"payload": {"data": [1]}}, "expected `object | null`"),
-        ({"payload": {"id": {}}}, "at `$.id`"),
+        ({"payload": {"id": {}}}, "at `$.payload.id`"),
         ({"payload": {"name": "a\0"}}, "NUL"),
         ({"payload": {"x": "y" * 40_000}}, "over 32768 bytes"),
         (b'{"payload":{"url":"\xff"}}', "not UTF-8"),
