@@ -205,7 +205,7 @@ def test_a_broken_event_of_a_batch_is_refused_alone():
     assert call.named == "shop"
     assert [found.type for found in rows(call)] == ["page", "track"]
     ((index, said),) = [(r.index, r.error.message) for r in call.refused]
-    assert (index, said) == (1, "Expected `object`, got `int` - at `$[1]`")
+    assert (index, said) == (1, "Expected `object`, got `int` - at `$[1].payload`")
     answer = json.loads(umami.batch_answer(call.refused, 2).body)
     assert (answer["size"], answer["processed"], answer["errors"]) == (3, 2, 1)
     assert answer["details"][0]["index"] == 1
