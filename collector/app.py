@@ -22,11 +22,15 @@ from collector.ingest.service import Service
 from collector.ingest.sites import Sites
 from collector.ingest.visitor import Visitors
 from collector.metrics import Exporter, Metrics, resident_bytes
+from collector.store import cursors, people
 from collector.store import database as db
 from collector.store.edges import open_edges
 from collector.store.log import EventLog, claim, open_log
+from collector.store.reader import Reader
 from collector.upstream import table
+from collector.workers.follow import Follower
 from collector.workers.forwarder import Forwarder, open_forwarder
+from collector.workers.projector import Projector
 from collector.workers.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -54,6 +58,8 @@ class App:
         self._service: Service
         self._routes: Routes
         self._server: IngestServer
+        self.followers: list[Follower] = []
+        self._readers: list[Reader] = []
         self._runners: list[web.BaseRunner] = []
         self.forwarders: list[Forwarder] = []
         self._probed_at = 0.0
@@ -74,6 +80,7 @@ class App:
             self.writer.start()
             visitors = Visitors(config.privacy, config.public_url, await self._cookie_secret())
             self._service = Service(config, self.sites, self.writer, self.metrics, visitors)
+            await self._follow()
             await self._listen_public()
             await self._listen_admin()
             await self._start_forwarders()
@@ -93,6 +100,10 @@ class App:
         await asyncio.gather(*(forwarder.stop() for forwarder in self.forwarders))
         if hasattr(self, "writer"):
             await self.writer.stop()
+        for follower in self.followers:
+            await follower.stop()
+        for reader in self._readers:
+            await reader.close()
         for runner in self._runners:
             await runner.cleanup()
         if hasattr(self, "_database"):
@@ -154,6 +165,18 @@ class App:
             )
             self.forwarders.append(forwarder)
             forwarder.start()
+
+    async def _follow(self) -> None:
+        """Start what reads the log, each where its cursor stands."""
+        projector = Projector(await self._reader(), self._database, self.config.people)
+        position = await self._database.run(cursors.position, people.CURSOR)
+        self.followers = [Follower(people.CURSOR, projector, self.writer.committed, position)]
+        for follower in self.followers:
+            follower.start()
+
+    async def _reader(self) -> Reader:
+        self._readers.append(await Reader.open(self.data / DATABASE))
+        return self._readers[-1]
 
     async def _listen_public(self) -> None:
         http = self.config.http
@@ -226,6 +249,7 @@ class App:
             "rejected since start": f"{metrics.rejected_events:,}",
             "requests refused since start": f"{metrics.refused_requests:,}",
             "waiting for the disk": f"{self.writer.buffered_events:,}",
+            "not yet projected (people, purchases)": self._behind(),
             "one sync of this disk": f"{self.sync_s * 1000:.1f} ms",
             "running for": f"{time.time() - metrics.started_at:,.0f} s",
             "memory": f"{resident_bytes() / 1e6:,.0f} MB",
@@ -243,12 +267,22 @@ class App:
                 lambda: self._server.open_connections,
             ),
             "log_last_seq": ("The newest event's number.", lambda: self._log.last_seq),
+            "projector_lag_events": (
+                "Events in the log that people and purchases do not yet speak of.",
+                lambda: self.followers[0].lag,
+            ),
             "store_available": (
                 "1 when the last commit succeeded.",
                 lambda: float(self.writer.unavailable is None),
             ),
             "wal_bytes": ("Size of the write-ahead log.", self._wal_bytes),
         }
+
+    def _behind(self) -> str:
+        projector = self.followers[0]
+        return f"{projector.lag:,} events" + (
+            f" ({projector.failure})" if projector.failure else ""
+        )
 
     def _wal_bytes(self) -> float:
         try:

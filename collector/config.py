@@ -223,6 +223,40 @@ class Clients(Section, frozen=True):
     umami: Annotated[bool, Meta(description="Umami's tracker")] = True
 
 
+class People(Section, frozen=True):
+    """Who is who: what ties ids together, and how far."""
+
+    junk_ids: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="ids that name nobody, beside those always held for junk (undefined, null, "
+            "anonymous, …); compared without case"
+        ),
+    ] = ()
+    id_chars: Annotated[
+        Count, Meta(description="a longer id ties nobody", extra_json_schema={"unit": "characters"})
+    ] = 255
+    ids_per_person: Annotated[
+        Count, Meta(description="ids tied to one user or address; later ones stay by themselves")
+    ] = 500
+    people_per_id: Annotated[
+        Count, Meta(description="turns of users that one anonymous id is followed through")
+    ] = 50
+    traits_per_id: Annotated[Count, Meta(description="traits kept of one id")] = 200
+    repeat_minutes: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="the same cart of the same person, without order id, is a repeat within "
+            "this time",
+            extra_json_schema={"unit": "minutes"},
+        ),
+    ] = 30.0
+    step_events: Annotated[
+        Count, Meta(description="events that the projector works through in one transaction")
+    ] = 500
+
+
 class Log(Section, frozen=True):
     """What the process says."""
 
@@ -296,6 +330,7 @@ class Config(Section, frozen=True):
     store: Store = field(default_factory=Store)
     limits: Limits = field(default_factory=Limits)
     privacy: Privacy = field(default_factory=Privacy)
+    people: People = field(default_factory=People)
     clients: Clients = field(default_factory=Clients)
     log: Log = field(default_factory=Log)
     spool: Spool = field(default_factory=Spool)

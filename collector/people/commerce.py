@@ -4,6 +4,7 @@ Money is decimal from the first byte to the last: JSON's digits to Decimal, Deci
 micros. A float is never made.
 """
 
+import hashlib
 import re
 from collections.abc import Callable
 from decimal import ROUND_HALF_EVEN, Context, Decimal
@@ -95,7 +96,7 @@ class _Look:
         order = "order_id" if given.get("order_id") is not None else "orderId"
         order_id = self._take(given, order, "$.properties", _text, "a string")
         products = self._products(given.get("products"))
-        cart = _encode([total, currency, products]).decode()
+        cart = hashlib.blake2b(_encode([total, currency, products]), digest_size=12).hexdigest()
         return Purchase(order_id or None, total, currency, products, cart)
 
     def lead(self) -> Lead | None:

@@ -1,0 +1,111 @@
+"""Purchases and leads as rows: whose they are, and which are repeats of others."""
+
+from typing import Any
+
+import msgspec
+from pysqlite3 import dbapi2 as sqlite
+
+from collector.people.project import Changes
+
+_encode = msgspec.json.Encoder().encode
+_groups = msgspec.json.Decoder(list[tuple[str, list[tuple[int, int, str]]]]).decode
+
+_PUT = """INSERT INTO purchases (seq, message_id, site, timestamp, event, order_id, currency,
+    total_micros, cart, key, anonymous, counted)
+  SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,
+    value ->> 7, value ->> 8, value ->> 9, value ->> 10, 1 FROM json_each(?)"""
+_PUT_ITEMS = """INSERT INTO purchase_items
+    (seq, position, product_id, name, sku, category, price_micros, quantity)
+  SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,
+    value ->> 7 FROM json_each(?)"""
+_PUT_LEADS = """INSERT INTO leads
+    (site, email, timestamp, message_id, source, key, anonymous, last_at, times)
+  SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,
+    value ->> 2, 1 FROM json_each(?) WHERE true
+  ON CONFLICT DO UPDATE SET times = times + 1, last_at = max(last_at, excluded.last_at),
+    (person, timestamp, message_id, source, key, anonymous) = (
+      SELECT iif(earlier, NULL, person), iif(earlier, excluded.timestamp, timestamp),
+        iif(earlier, excluded.message_id, message_id), iif(earlier, excluded.source, source),
+        iif(earlier, excluded.key, key), iif(earlier, excluded.anonymous, anonymous)
+      FROM (SELECT (excluded.timestamp, excluded.message_id) < (timestamp, message_id)
+        AS earlier))"""
+_PERSON = """coalesce((SELECT person FROM person_keys WHERE number = {table}.key),
+  (SELECT iif(a.shared, (SELECT p.person FROM person_periods AS p
+    WHERE p.key = a.number AND p.since <= {table}.timestamp
+    ORDER BY p.since DESC LIMIT 1), a.person)
+   FROM person_keys AS a WHERE a.number = {table}.anonymous))"""
+_BY_KEYS = """FROM {table} WHERE key IN (SELECT value FROM json_each(?1))
+  UNION SELECT {columns} FROM {table} WHERE anonymous IN (SELECT value FROM json_each(?1))"""
+_CARTS = f"""SELECT json_group_array(json_array(person, cart)) FROM (SELECT person, cart
+  {_BY_KEYS.format(table="purchases", columns="person, cart")})"""
+_ASSIGN = f"""UPDATE purchases SET person = {_PERSON.format(table="purchases")}
+  WHERE seq IN (SELECT seq {_BY_KEYS.format(table="purchases", columns="seq")})"""
+_ASSIGN_LEADS = f"""UPDATE leads SET person = {_PERSON.format(table="leads")}
+  WHERE (site, email) IN
+    (SELECT site, email {_BY_KEYS.format(table="leads", columns="site, email")})"""
+_SETTLE_ORDERS = """UPDATE purchases SET (counted, repeat_of) = (
+    SELECT f.seq = purchases.seq, nullif(f.message_id, purchases.message_id) FROM purchases AS f
+    WHERE f.site = purchases.site AND f.order_id = purchases.order_id
+    ORDER BY f.timestamp, f.message_id, f.seq LIMIT 1)
+  WHERE order_id IS NOT NULL
+    AND (site, order_id) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?))"""
+_SAME_CART = """SELECT json_group_array(json_array(cart, json(bought))) FROM (
+  SELECT cart, json_group_array(json_array(seq, timestamp, message_id)) AS bought FROM (
+    SELECT p.* FROM json_each(?) AS j
+    CROSS JOIN purchases AS p ON p.person IS j.value ->> 0 AND p.cart = j.value ->> 1
+    WHERE p.order_id IS NULL ORDER BY p.timestamp, p.message_id, p.seq)
+  GROUP BY person, cart)"""
+_MARK = """UPDATE purchases SET (counted, repeat_of) = (
+    SELECT j.value ->> 1, j.value ->> 2 FROM json_each(?1) AS j WHERE j.value ->> 0 = seq)
+  WHERE seq IN (SELECT value ->> 0 FROM json_each(?1))"""
+
+
+def put(connection: sqlite.Connection, changes: Changes, repeat_ms: int) -> None:
+    """The new ones, and the old ones whose person may be another one now."""
+    keys = {n for row in (*changes.purchases, *changes.leads) for n in row[-2:] if n is not None}
+    keys.update(changes.moved_keys)
+    if changes.purchases:
+        connection.execute(_PUT, (_text(changes.purchases),))
+        connection.execute(_PUT_ITEMS, (_text(changes.items),))
+    if changes.leads:
+        connection.execute(_PUT_LEADS, (_text(changes.leads),))
+    if keys:
+        among = _text(sorted(keys))
+        carts = _carts(connection, among)
+        connection.execute(_ASSIGN, (among,))
+        connection.execute(_ASSIGN_LEADS, (among,))
+        settle_carts(connection, carts | _carts(connection, among), repeat_ms)
+    orders = {(row[2], row[5]) for row in changes.purchases if row[5] is not None}
+    if orders:
+        connection.execute(_SETTLE_ORDERS, (_text(sorted(orders)),))
+
+
+def _carts(connection: sqlite.Connection, keys: str) -> set[tuple[int | None, str]]:
+    text = connection.execute(_CARTS, (keys,)).fetchone()[0]
+    return {(person, cart) for person, cart in msgspec.json.decode(text)}
+
+
+def settle_carts(
+    connection: sqlite.Connection, carts: set[tuple[int | None, str]], repeat_ms: int
+) -> None:
+    """Of a person's purchases without order id and with the same contents, those within
+    `repeat_ms` of one that counts are its repeats."""
+    if not carts:
+        return
+    ordered = sorted(carts, key=lambda cart: (cart[0] or 0, cart[1]))
+    marks: list[tuple[int, int, str | None]] = []
+    text = connection.execute(_SAME_CART, (_text(ordered),)).fetchone()[0]
+    for _, bought in _groups(text):
+        first_at, first_id = bought[0][1] - repeat_ms - 1, ""
+        for seq, at, message_id in bought:
+            if at - first_at > repeat_ms:
+                first_at, first_id = at, message_id
+                marks.append((seq, 1, None))
+            else:
+                marks.append((seq, 0, first_id))
+    if marks:
+        connection.execute(_MARK, (_text(marks),))
+
+
+def _text(value: Any) -> str:
+    return str(_encode(value), "utf-8")
