@@ -1,0 +1,143 @@
+"""Segment's and RudderStack's browser clients, as packages in Chromium, against the process."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from playwright.async_api import BrowserContext, Page
+
+from tests.clients.proxy import IN_A_ROW, Proxy
+from tests.clients.shop import Shop
+from tests.faults.harness import Row
+
+Bundled = Callable[[str], Awaitable[bytes]]
+Stored = Callable[[int], Awaitable[list[Row]]]
+
+BATCHING = {"strategy": "batching", "config": {"size": 4, "timeout": 200}}
+QUICK = {"minRetryDelay": 200, "backoffFactor": 1, "timerScaleFactor": 1}
+# How each client is loaded, beyond its key and the collector's address.
+WAYS: dict[str, tuple[str, dict[str, Any]]] = {
+    "segment standard": ("segment.js", {}),
+    "segment batching": ("segment.js", {"deliveryStrategy": BATCHING}),
+    "rudderstack": ("rudderstack.js", {"queueOptions": QUICK}),
+    "rudderstack batching": (
+        "rudderstack.js",
+        {"queueOptions": QUICK | {"batch": {"enabled": True, "maxItems": 4, "flushInterval": 200}}},
+    ),
+    "rudderstack beacon": (
+        "rudderstack.js",
+        {"useBeacon": True, "beaconQueueOptions": {"maxItems": 4, "flushQueueInterval": 200}},
+    ),
+}
+
+PRODUCT = {"product_id": "1", "name": "Essentials", "price": 19.95, "quantity": 2}
+ORDER = {"order_id": "o-1", "total": 39.9, "currency": "USD", "products": [PRODUCT]}
+CALLS: list[list[Any]] = [
+    ["page", "Docs", "Pricing", {"plan": "pro"}],
+    ["track", "Clicked", {"n": 1, "text": "Zürich 東京 \U0001f600", "deep": {"list": [1, None]}}],
+    ["identify", "u-1", {"email": "ada@example.com"}],
+    ["track", "Order Completed", ORDER],
+    ["group", "g-1", {"seats": 3}],
+    ["alias", "u-2", "u-1"],
+]
+COLUMNS = ("type", "event", "user_id", "group_id", "previous_id")
+EXPECTED = {
+    "page": ("page", "Pricing", None, None, None),
+    "track Clicked": ("track", "Clicked", None, None, None),
+    "identify": ("identify", None, "u-1", None, None),
+    "track Order Completed": ("track", "Order Completed", "u-1", None, None),
+    "group": ("group", None, "u-1", "g-1", None),
+    "alias": ("alias", None, "u-2", None, "u-1"),
+}
+
+# It overwrites the id that an alias is to, by the one that the visitor has.
+OF_SEGMENT = {"alias": ("alias", None, "u-1", None, "u-1")}
+
+
+@pytest.fixture
+async def opened(
+    way: str,
+    shop: Shop,
+    proxy: Proxy,
+    visitor: BrowserContext,
+    bundled: Bundled,
+) -> Callable[..., Awaitable[Page]]:
+    """Opens a page whose client is loaded."""
+    entry, options = WAYS[way]
+    script = shop.script(f"/{entry}", await bundled(entry))
+
+    async def open_page(key: str | None = None) -> Page:
+        page = await visitor.new_page()
+        await page.goto(shop.page("/pricing", f"<script src='{script}'></script>", "Pricing"))
+        words = {"key": key or proxy.collector.key, "url": proxy.url, **options}
+        await page.evaluate("async (words) => { window.analytics = await load(words); }", words)
+        return page
+
+    return open_page
+
+
+async def make(page: Page, given: list[list[Any]]) -> None:
+    """Makes the calls, one after the other, without waiting for what becomes of them."""
+    await page.evaluate(
+        "(all) => { for (const [n, ...args] of all) analytics[n](...args); }", given
+    )
+
+
+def named(rows: list[Row]) -> dict[str, Row]:
+    return {
+        " ".join(filter(None, (r["type"], r["type"] == "track" and r["event"]))): r for r in rows
+    }
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_every_call_is_a_row_field_by_field(
+    way: str, opened: Callable[..., Awaitable[Page]], shop: Shop, proxy: Proxy, stored: Stored
+) -> None:
+    page = await opened()
+    await make(page, CALLS[:2])
+    await stored(2)  # or Segment's client names the user of a later identify in them
+    await make(page, CALLS[2:])
+    rows = await stored(len(CALLS))
+    found = named(rows)
+    columns = {name: tuple(row[c] for c in COLUMNS) for name, row in found.items()}
+    assert columns == EXPECTED | (OF_SEGMENT if "segment" in way else {})
+    assert set(proxy.statuses) == {200}
+    check_details(found, shop)
+    assert len({row["anonymous_id"] for row in rows}) == 1
+    assert await page.evaluate("failures") == []
+
+
+def check_details(found: dict[str, Row], shop: Shop) -> None:
+    page = found["page"]
+    properties = json.loads(page["properties"])
+    assert (properties["category"], properties["plan"]) == ("Docs", "pro")
+    for row in found.values():
+        assert (row["url"], row["path"]) == (f"{shop.url}/pricing", "/pricing")
+        assert row["title"] == "Pricing"
+        assert "Chrome" in row["user_agent"]
+        assert abs(row["received_at"] - row["timestamp"]) < 60_000
+        assert abs(row["received_at"] - row["sent_at"]) < 60_000
+    assert json.loads(found["track Clicked"]["properties"]) == CALLS[1][2]
+    assert json.loads(found["track Order Completed"]["properties"]) == ORDER
+    assert json.loads(found["identify"]["traits"]) == CALLS[2][2]
+    assert json.loads(found["group"]["traits"]) == CALLS[4][2]
+
+
+# The beacon is not among them: a browser tells no page what became of one, so none is repeated.
+@pytest.mark.parametrize("way", [way for way in WAYS if "beacon" not in way])
+async def test_through_every_fault_each_event_is_there_once(
+    opened: Callable[..., Awaitable[Page]], proxy: Proxy, stored: Stored
+) -> None:
+    page = await opened()
+    proxy.order(*IN_A_ROW)
+    names: list[str] = []
+    while not proxy.done:
+        assert len(names) < 1000
+        new = [f"Event {len(names) + i}" for i in range(4)]
+        await make(page, [["track", name] for name in new])
+        names += new
+        await asyncio.sleep(0.1)
+    rows = await stored(len(names))
+    assert sorted(row["event"] for row in rows) == sorted(names)
