@@ -27,11 +27,11 @@ async def proxy(collector: Collector) -> AsyncIterator[Proxy]:
 
 @pytest.fixture
 def stored(collector: Collector) -> Callable[[int], Awaitable[list[Row]]]:
-    """All rows once there are `count` of them; after 60 s those that there are."""
+    """All rows once there are `count` of them; after 30 s those that there are."""
 
     async def wait(count: int) -> list[Row]:
         rows: list[Row] = []
-        for _ in range(600):
+        for _ in range(300):
             rows = collector.rows()
             if len(rows) >= count:
                 break

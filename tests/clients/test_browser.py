@@ -10,7 +10,7 @@ from playwright.async_api import BrowserContext, Page
 
 from tests.clients.proxy import IN_A_ROW, Proxy
 from tests.clients.shop import Shop
-from tests.faults.harness import Row
+from tests.faults.harness import Collector, Row
 
 Bundled = Callable[[str], Awaitable[bytes]]
 Stored = Callable[[int], Awaitable[list[Row]]]
@@ -42,6 +42,7 @@ CALLS: list[list[Any]] = [
     ["group", "g-1", {"seats": 3}],
     ["alias", "u-2", "u-1"],
 ]
+SCREEN = ["screen", "App", "Home", {"depth": 2}]  # RudderStack's has none in a browser
 COLUMNS = ("type", "event", "user_id", "group_id", "previous_id")
 EXPECTED = {
     "page": ("page", "Pricing", None, None, None),
@@ -53,7 +54,10 @@ EXPECTED = {
 }
 
 # It overwrites the id that an alias is to, by the one that the visitor has.
-OF_SEGMENT = {"alias": ("alias", None, "u-1", None, "u-1")}
+OF_SEGMENT = {
+    "alias": ("alias", None, "u-1", None, "u-1"),
+    "screen": ("screen", "Home", "u-1", None, None),
+}
 
 
 @pytest.fixture
@@ -98,8 +102,8 @@ async def test_every_call_is_a_row_field_by_field(
     page = await opened()
     await make(page, CALLS[:2])
     await stored(2)  # or Segment's client names the user of a later identify in them
-    await make(page, CALLS[2:])
-    rows = await stored(len(CALLS))
+    await make(page, [*CALLS[2:], SCREEN] if "segment" in way else CALLS[2:])
+    rows = await stored(7 if "segment" in way else 6)
     found = named(rows)
     columns = {name: tuple(row[c] for c in COLUMNS) for name, row in found.items()}
     assert columns == EXPECTED | (OF_SEGMENT if "segment" in way else {})
@@ -141,3 +145,48 @@ async def test_through_every_fault_each_event_is_there_once(
         await asyncio.sleep(0.1)
     rows = await stored(len(names))
     assert sorted(row["event"] for row in rows) == sorted(names)
+
+
+def one_request(way: str) -> bool:
+    """The events of a moment travel together."""
+    return "batching" in way
+
+
+NEVER = "Non-retryable error:"  # all that Segment's client says, in one of its modes
+HUGE = ["track", "Huge", {"text": "x" * 40_000}]
+
+
+@pytest.mark.parametrize("way", ["segment standard", "segment batching", "rudderstack"])
+async def test_a_wrong_key_is_not_tried_again(
+    way: str, opened: Callable[..., Awaitable[Page]], collector: Collector, proxy: Proxy
+) -> None:
+    page = await opened("wk_of_another_site")
+    await make(page, CALLS[1:2])
+    await page.wait_for_timeout(1500)  # what never comes can only be waited for
+    assert proxy.statuses == [401]
+    assert collector.rows() == []
+    if way == "segment standard":
+        assert await page.evaluate("failures") == [f"delivery_failure: {NEVER} 401"]
+
+
+@pytest.mark.parametrize("way", [way for way in WAYS if "beacon" not in way])
+async def test_an_event_that_is_refused_is_not_tried_again_and_its_neighbours_are_stored(
+    way: str,
+    opened: Callable[..., Awaitable[Page]],
+    collector: Collector,
+    proxy: Proxy,
+    stored: Stored,
+) -> None:
+    page = await opened()
+    await make(page, [HUGE])
+    await page.wait_for_timeout(1500)
+    assert proxy.statuses == [413]
+    await make(page, [CALLS[1], HUGE, CALLS[3]])
+    rows = await stored(2)
+    assert sorted(row["event"] for row in rows) == ["Clicked", "Order Completed"]
+    await page.wait_for_timeout(500)
+    assert sorted(proxy.statuses) == ([200, 413] if one_request(way) else [200, 200, 413, 413])
+    rejects = collector.rows("SELECT * FROM rejected")
+    assert [reject["code"] for reject in rejects] == ["too_large", "too_large"]
+    if way == "segment standard":
+        assert await page.evaluate("failures") == [f"delivery_failure: {NEVER} 413"] * 2
