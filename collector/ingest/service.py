@@ -16,7 +16,7 @@ from collector.ingest.visitor import Greeting, Visitors
 from collector.metrics import Metrics
 from collector.wire import bots, build
 from collector.wire.address import Addresses
-from collector.wire.message import Answer, Call, Client, Refusal, Request
+from collector.wire.message import Answer, Call, Client, Request
 from collector.wire.privacy import Rules
 from collector.wire.table import Protocol, Route, routes
 from collector.workers.writer import Writer
@@ -42,7 +42,10 @@ class Service:
         self._edge_keys = EdgeKeys(config.edge)
         self._writer = writer
         self.metrics = metrics
-        self.in_flight = 0  # requests taken whose answer is outstanding
+        self._unavailable = {
+            route.protocol: partial(self._cannot_store, route.protocol)
+            for route in self.routes.values()
+        }
         self._addresses = Addresses(config.http.trusted_proxies, config.privacy.ip)
         self._watch = AddressWatch()
 
@@ -65,6 +68,11 @@ class Service:
         except Refused as error:
             metrics.refused_requests += 1
             reply(protocol.error(error))
+
+    @property
+    def in_flight(self) -> int:
+        """Requests taken whose answer is outstanding."""
+        return self._writer.waiting
 
     def refuse(self, route: Route, error: Refused) -> Answer:
         """The answer to a request that did not get as far as `submit` (size, encoding)."""
@@ -112,11 +120,11 @@ class Service:
         if greeting is not None:
             reply = partial(_greeted, greeting, reply)
         taken = len(events) + call.declined
-        # Holds no more of the request than the answer needs: what waits for the disk is then
-        # the events alone, and the next request is parsed in memory that is still in the cache.
-        done = partial(self._settle, reply, protocol, call.refused, taken, call.reply)
-        self._writer.submit(events, rejects, len(request.body) + 512, done)
-        self.in_flight += 1
+        # What waits for the disk is the events and the answer alone, nothing of the request: the
+        # next one is parsed in memory that is still in the cache.
+        answer = call.reply if call.reply and taken else protocol.answer(call.refused, taken)
+        size, refuse = len(request.body) + 512, self._unavailable[protocol]
+        self._writer.submit(events, rejects, size, reply, answer, refuse)
         self.metrics.accepted_events += len(events)
 
     def _decline(self, call: Call, protocol: Protocol, request: Request, reply: Reply) -> None:
@@ -134,29 +142,15 @@ class Service:
         if not events:
             reply(protocol.answer([], 0))
             return
-        done = partial(self._settle, reply, protocol, [], len(events), None)
-        self._writer.submit(events, [], len(request.body), done, edge)
-        self.in_flight += 1
+        answer, refuse = protocol.answer([], len(events)), self._unavailable[protocol]
+        self._writer.submit(events, [], len(request.body), reply, answer, refuse, edge)
         self.metrics.accepted_events += len(events)
 
-    def _settle(
-        self,
-        reply: Reply,
-        protocol: Protocol,
-        refused: list[Refusal],
-        taken: int,
-        own: Answer | None,
-        error: CollectorError | None,
-    ) -> None:
-        self.in_flight -= 1
-        if error is None:
-            reply(own if own and taken else protocol.answer(refused, taken))
-            return
+    def _cannot_store(self, protocol: Protocol, error: CollectorError) -> Answer:
         if isinstance(error, Conflict):
-            reply(protocol.error(Refused(409, "node_conflict", str(error))))
-            return
+            return protocol.error(Refused(409, "node_conflict", str(error)))
         self.metrics.unavailable_requests += 1
-        reply(protocol.error(Refused(503, "unavailable", f"cannot store now: {error}")))
+        return protocol.error(Refused(503, "unavailable", f"cannot store now: {error}"))
 
     def _rejects(self, call: Call, arrival: build.Arrival) -> list[Reject]:
         return [

@@ -1,8 +1,8 @@
 """Group commit: what arrived while the last commit was under way goes into the next one.
 
-Invariants: a ticket's `done` is called once, after its events are on disk or with the reason
-why they are not; at most one batch is under way; nothing leaves the buffer without an answer;
-a buffer that has reached its limits takes nothing, so it exceeds them by one request at most.
+Invariants: a request is answered once, when its events are on disk or with the reason why they
+are not; at most one batch is under way; nothing leaves the buffer without an answer; a buffer
+that has reached its limits takes nothing, so it exceeds them by one request at most.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
@@ -23,18 +24,20 @@ from collector.workers.follow import Committed
 
 log = logging.getLogger(__name__)
 
-Done = Callable[[CollectorError | None], None]
+Reply = Callable[[Any], None]
+Refuse = Callable[[CollectorError], Any]
 _NONE: list[Event] = []
 
 
-class Ticket(msgspec.Struct, frozen=True):
-    """One request's events. `size` is what it counts for in the buffer, in bytes. `edge`: who
-    forwarded them; such a ticket is a batch by itself."""
+class Batch(msgspec.Struct, gc=False):
+    """What one commit takes: the requests' events, gathered as they come, and for each request
+    whom to tell what. `size` is what they count for in the buffer, in bytes. `edge`: who
+    forwarded them; such a request is a batch by itself."""
 
-    events: list[Event]
-    rejects: list[Reject]
-    size: int
-    done: Done
+    events: list[Event] = msgspec.field(default_factory=list)
+    rejects: list[Reject] = msgspec.field(default_factory=list)
+    waiting: list[tuple[Reply, Any, Refuse]] = msgspec.field(default_factory=list)
+    size: int = 0
     edge: str | None = None
 
 
@@ -55,13 +58,15 @@ class Writer:
         self._settings = settings
         self._metrics = metrics
         self._observe = observe
-        self._tickets: deque[Ticket] = deque()
+        self._batches: deque[Batch] = deque()  # the last one takes more, until it is full
         self._wake = asyncio.Event()
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
         self._max_events = settings.buffer_events
         self._max_bytes = settings.buffer_bytes
+        self._batch_events = settings.batch_events
         self.full = False
+        self.waiting = 0  # requests to be answered
         self.buffered_events = 0
         self.buffered_bytes = 0
         self.unavailable: str | None = None
@@ -81,20 +86,34 @@ class Writer:
         events: list[Event],
         rejects: list[Reject],
         size: int,
-        done: Done,
+        reply: Reply,
+        answer: Any,
+        refuse: Refuse,
         edge: str | None = None,
     ) -> None:
-        """Take a request's events; `done` hears of them once. Raises Overloaded when the
+        """Take a request's events. `reply` is called once: with `answer` when they are on disk,
+        with what `refuse` makes of the error when they cannot be. Raises Overloaded when the
         buffer is full: nothing was taken, the client is to come again."""
         if self.full or self._stopping:
             raise Overloaded("the buffer is full" if self.full else "the collector is stopping")
-        if not self._tickets:
+        batches = self._batches
+        if edge is not None or not batches or not self._takes_more(batches[-1]):
+            batches.append(Batch(edge=edge))
             self._wake.set()
-        self._tickets.append(Ticket(events, rejects, size, done, edge))
+        batch = batches[-1]
+        batch.events += events
+        if rejects:
+            batch.rejects += rejects
+        batch.waiting.append((reply, answer, refuse))
+        batch.size += size
+        self.waiting += 1
         self.buffered_events += len(events) + len(rejects)
         self.buffered_bytes += size
         if self.buffered_events >= self._max_events or self.buffered_bytes >= self._max_bytes:
             self.full = True
+
+    def _takes_more(self, batch: Batch) -> bool:
+        return batch.edge is None and len(batch.events) < self._batch_events
 
     async def append(self, events: list[Event], rejects: list[Reject] | None = None) -> None:
         """`submit` for callers who wait: returns when the events are on disk, or raises."""
@@ -104,39 +123,25 @@ class Writer:
             if not future.done():
                 future.set_exception(error) if error else future.set_result(None)
 
-        self.submit(events, rejects or [], 0, done)
+        self.submit(events, rejects or [], 0, done, None, lambda error: error)
         await future
 
     async def _run(self) -> None:
         while True:
-            if not self._tickets:
+            if not self._batches:
                 if self._stopping:
                     return
                 self._wake.clear()
                 await self._wake.wait()
                 continue
-            await self._commit(self._take())
+            await self._commit(self._batches.popleft())
 
-    def _take(self) -> list[Ticket]:
-        taken: list[Ticket] = []
-        count = 0
-        while self._tickets and count < self._settings.batch_events:
-            ticket = self._tickets[0]
-            if ticket.edge is not None and taken:
-                break
-            taken.append(self._tickets.popleft())
-            count += len(ticket.events) + len(ticket.rejects)
-            if ticket.edge is not None:
-                break
-        return taken
-
-    async def _commit(self, tickets: list[Ticket]) -> None:
-        events = [event for ticket in tickets for event in ticket.events]
-        rejects = [reject for ticket in tickets for reject in ticket.rejects]
+    async def _commit(self, batch: Batch) -> None:
+        events, rejects = batch.events, batch.rejects
         started = time.perf_counter()
         error: CollectorError | None = None
         try:
-            await self._store(events, rejects, tickets[0].edge)
+            await self._store(events, rejects, batch.edge)
         except Conflict as caught:
             error = caught
         except CollectorError as caught:
@@ -149,14 +154,15 @@ class Writer:
         else:
             self._observe(time.perf_counter() - started)
             self.recovered()
+        self.waiting -= len(batch.waiting)
         self.buffered_events -= len(events) + len(rejects)
-        self.buffered_bytes -= sum([ticket.size for ticket in tickets])
+        self.buffered_bytes -= batch.size
         self.full = (
             self.buffered_events >= self._max_events or self.buffered_bytes >= self._max_bytes
         )
-        for ticket in tickets:
+        for reply, answer, refuse in batch.waiting:
             try:
-                ticket.done(error)
+                reply(answer if error is None else refuse(error))
             except Exception:  # stored all the same, and the others must hear of theirs
                 log.exception("an answer could not be given")
 

@@ -44,7 +44,8 @@ class Desk:
             assert name not in self.answers
             self.answers[name] = error
 
-        self.writer.submit([make_event(i) for i in message_ids], [], size, done)
+        events = [make_event(i) for i in message_ids]
+        self.writer.submit(events, [], size, done, None, lambda error: error)
 
     async def sql(self, statement: str) -> list[tuple[Any, ...]]:
         return await self.database.run(lambda c: list(c.execute(statement).fetchall()))

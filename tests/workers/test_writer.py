@@ -113,7 +113,7 @@ async def test_an_answer_that_fails_takes_no_other_with_it(desk, event, caplog):
 
     with desk.held():
         desk.submit("before", "a")
-        desk.writer.submit([event("b")], [], 10, broken)
+        desk.writer.submit([event("b")], [], 10, broken, None, lambda error: error)
         desk.submit("after", "c")
     await desk.until("before", "after")
 
