@@ -121,12 +121,17 @@ async def test_a_full_disk_is_said_clearly_on_every_protocol(full, track, caplog
         ("/v1/track", track("1", properties=large)),
         ("/v1/batch", {"batch": [track("2", properties=large)]}),
         ("/c", {"batch": [track("3", properties=large)]}),
+        ("/com.snowplowanalytics.snowplow/tp2", {"data": [{"e": "pv", "page": large["a"]}]}),
+        ("/api/event", {"n": "E", "u": "https://shop.example/", "p": large}),
+        ("/api/send", {"payload": {"name": "E", "data": large}}),
+        ("/api/batch", [{"payload": {"name": "E", "data": large}}]),
     ):
-        status, answer = await collector.post(path, body)
+        status, answer = await collector.post(path, body, Origin="https://shop.example")
         assert (status, answer["code"]) == (503, "unavailable")
         assert "disk or database full" in answer["message"]
-    status, body = await collector.get(f"/c.gif?k={collector.key}&p.a={'x' * 6000}")
-    assert (status, body[:6]) == (503, b"GIF89a")
+    for image in (f"/c.gif?k={collector.key}&p.a=", "/i?e=pv&page=", "/ice.png?e=pv&page="):
+        status, body = await collector.get(image + "x" * 6000)
+        assert (status, body[:6]) == (503, b"GIF89a")
     records = caplog.get_records("setup") + caplog.get_records("call")
     errors = [record.getMessage() for record in records if record.levelname == "ERROR"]
     assert errors

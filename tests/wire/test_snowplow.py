@@ -2,9 +2,12 @@
 
 import base64
 import json
+from urllib.parse import urlsplit
 
 import pytest
 import yarl
+from hypothesis import given
+from hypothesis import strategies as st
 from multidict import CIMultiDict
 
 from collector.config import Clients, Http, Limits
@@ -372,6 +375,27 @@ def test_nobody_is_sent_elsewhere(target):
         snowplow.redirect(("partner.example",))(
             request(method="GET", query=query), "event", Limits()
         )
+
+
+@given(st.text(max_size=30), st.text("/\\@:?#.%\t \0", max_size=4), st.text(max_size=10))
+def test_whatever_the_target_is_only_a_named_host_is_reached(before, between, after):
+    for target in (
+        f"https://{before}{between}partner.example{after}",
+        f"https://partner.example{between}{before}{after}",
+    ):
+        given = {"u": target.encode("utf-8", "replace").decode()}
+        query = str(yarl.URL.build(query=given))[1:]
+        try:
+            call = snowplow.redirect(("partner.example",))(
+                request(method="GET", query=query), "event", Limits()
+            )
+        except Refused:
+            continue
+        (location,) = [value for name, value in call.reply.headers if name == "Location"]
+        assert location == given["u"]
+        host = urlsplit(location).netloc.partition(":")[0].lower()
+        assert host == "partner.example" or host.endswith(".partner.example")
+        assert not set(location) & set("\\\t\r\n\0 ")
 
 
 def test_without_domains_there_is_no_redirect():
