@@ -27,10 +27,12 @@ from collector.store import database as db
 from collector.store.edges import open_edges
 from collector.store.log import EventLog, claim, open_log
 from collector.store.reader import Reader
+from collector.store.salts import destroy_salt
 from collector.upstream import table
 from collector.workers.follow import Follower
 from collector.workers.forwarder import Forwarder, open_forwarder
 from collector.workers.projector import Projector
+from collector.workers.salts import Salts
 from collector.workers.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -55,6 +57,7 @@ class App:
         self._mark: int
         self._log: EventLog
         self.writer: Writer
+        self._salts: Salts
         self._service: Service
         self._routes: Routes
         self._server: IngestServer
@@ -79,7 +82,10 @@ class App:
             )
             self.writer.start()
             visitors = Visitors(config.privacy, config.public_url, await self._cookie_secret())
-            self._service = Service(config, self.sites, self.writer, self.metrics, visitors)
+            await self._start_salts()
+            self._service = Service(
+                config, self.sites, self.writer, self.metrics, visitors, self._salts.current
+            )
             await self._follow()
             await self._listen_public()
             await self._listen_admin()
@@ -98,6 +104,8 @@ class App:
             self._server.stop()
             await self._drain()
         await asyncio.gather(*(forwarder.stop() for forwarder in self.forwarders))
+        if hasattr(self, "_salts"):
+            await self._salts.stop()
         if hasattr(self, "writer"):
             await self.writer.stop()
         for follower in self.followers:
@@ -148,6 +156,13 @@ class App:
         self._log = await open_log(
             self._database, self._mark, store.dedupe_ids, store.rejected_per_site
         )
+
+    async def _start_salts(self) -> None:
+        self._salts = Salts(self._database)
+        if any(site.cookieless for site in self.sites.all):
+            await self._salts.start()
+        else:
+            await self._database.run(destroy_salt)
 
     async def _cookie_secret(self) -> bytes:
         made = await self._database.run(db.meta, "cookie_secret", lambda: secrets.token_hex(32))

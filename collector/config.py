@@ -199,6 +199,43 @@ class Privacy(Section, frozen=True):
         Literal["respect", "off", "ignore"],
         Meta(description="Do Not Track, an older signal: as privacy.gpc"),
     ] = "ignore"
+    scrub_parameters: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="parameters of URLs and referrers whose values are not kept; * stands for "
+            "any letters"
+        ),
+    ] = (
+        "*token",
+        "*secret",
+        "*password",
+        "passwd",
+        "pwd",
+        "auth",
+        "authorization",
+        "api_key",
+        "apikey",
+        "access_key",
+        "jwt",
+        "otp",
+        "session",
+        "session_id",
+        "sessionid",
+        "sid",
+        "email",
+        "e-mail",
+        "mail",
+    )
+    scrub_patterns: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="regular expressions for what else is not kept of URLs and referrers; by "
+            "default e-mail addresses and JSON web tokens"
+        ),
+    ] = (
+        r"(?<![\w.%+-])[\w.%+-]+(?:@|%40)[\w-]+(?:\.[\w-]+)+",
+        r"(?<![\w-])eyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?",
+    )
     cookie: Annotated[
         str,
         Meta(

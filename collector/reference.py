@@ -39,7 +39,7 @@ def reference() -> str:
 def _default(info: msgspec.structs.FieldInfo) -> str:
     if info.required:
         return "required"
-    value = msgspec.json.encode(info.default).decode()
+    value = msgspec.json.encode(info.default).decode().replace("|", "\\|")  # a table's bar
     return "" if value in ('""', "[]") else f"`{value}`"
 
 

@@ -3,6 +3,7 @@
 import difflib
 import ipaddress
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -119,6 +120,11 @@ def _check(config: Config) -> None:
             raise ConfigError(
                 f"http.trusted_proxies[{i}]: expected a network as 10.0.0.0/8, got {text!r}"
             ) from None
+    for i, pattern in enumerate(config.privacy.scrub_patterns):
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ConfigError(f"privacy.scrub_patterns[{i}]: {error} in {pattern!r}") from None
     for path, listen in (("http", config.http.listen), ("admin", config.admin.listen)):
         if int(listen.rpartition(":")[2]) > 65535:
             raise ConfigError(f"{path}.listen: expected a port up to 65535")

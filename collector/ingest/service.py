@@ -9,15 +9,16 @@ from collector import clock
 from collector.config import Config
 from collector.errors import CollectorError, Conflict, Overloaded, Refused
 from collector.event import Event, Reject
-from collector.ingest import marks
+from collector.ingest import cookieless, marks
 from collector.ingest.edges import EdgeKeys
-from collector.ingest.sites import Sites
+from collector.ingest.sites import Site, Sites
 from collector.ingest.visitor import Greeting, Visitors
 from collector.metrics import Metrics
 from collector.wire import bots, build
 from collector.wire.address import Addresses
 from collector.wire.message import Answer, Call, Client, Request
 from collector.wire.privacy import Rules
+from collector.wire.scrub import Scrubber
 from collector.wire.table import Protocol, Route, routes
 from collector.workers.writer import Writer
 
@@ -31,13 +32,21 @@ class Service:
     """What the public listener does with an ingest request."""
 
     def __init__(
-        self, config: Config, sites: Sites, writer: Writer, metrics: Metrics, visitors: Visitors
+        self,
+        config: Config,
+        sites: Sites,
+        writer: Writer,
+        metrics: Metrics,
+        visitors: Visitors,
+        salt: Callable[[], bytes],
     ) -> None:
         self.routes: dict[str, Route] = routes(config.http, config.clients)
         self.max_body = config.limits.batch_bytes
         self._limits = config.limits
         self._rules = Rules.of(config.privacy)
+        self._scrubber = Scrubber(config.privacy)
         self._visitors = visitors
+        self._salt = salt
         self._sites = sites
         self._edge_keys = EdgeKeys(config.edge)
         self._writer = writer
@@ -99,18 +108,7 @@ class Service:
         greeting = self._visitors.meet(call, request, site) if call.cookie else None
         if call.anonymous:
             greeting = self._visitors.part(request)
-        arrival = build.Arrival(
-            site.name,
-            clock.now_ms(),
-            None if call.anonymous else self._address(request),
-            client.user_agent,
-            client.gpc,
-            self._limits,
-            self._addresses.masked,
-            client.dnt,
-            _bot(call, client),
-            self._rules,
-        )
+        arrival = self._arrival(call, request, site)
         events = marks.marked(build.events(call, arrival), site)
         rejects = self._rejects(call, arrival) if call.refused else []
         if not events and not rejects:
@@ -126,6 +124,28 @@ class Service:
         size, refuse = len(request.body) + 512, self._unavailable[protocol]
         self._writer.submit(events, rejects, size, reply, answer, refuse)
         self.metrics.accepted_events += len(events)
+
+    def _arrival(self, call: Call, request: Request, site: Site) -> build.Arrival:
+        client = request.client
+        address, ip = self._place(request)
+        masked = self._addresses.masked
+        if site.cookieless:
+            own = not call.anonymous and _by_browser(call, client)
+            cookieless.rename(call, site, self._salt(), address, client.user_agent, own)
+            ip, masked = None, _no_address
+        return build.Arrival(
+            site.name,
+            clock.now_ms(),
+            None if call.anonymous else ip,
+            client.user_agent,
+            client.gpc,
+            self._limits,
+            masked,
+            client.dnt,
+            1 if _by_browser(call, client) and bots.known(client.user_agent) else None,
+            self._rules,
+            self._scrub(call, request.body),
+        )
 
     def _decline(self, call: Call, protocol: Protocol, request: Request, reply: Reply) -> None:
         """Nothing of it is kept: its visitors said no, or it was empty."""
@@ -166,17 +186,25 @@ class Service:
             for refusal in call.refused
         ]
 
-    def _address(self, request: Request) -> str | None:
-        client, stored = self._addresses.place(request.peer, request.client.forwarded)
-        self._watch.saw(client)
-        return stored
+    def _scrub(self, call: Call, body: bytes) -> Scrubber | None:
+        # What came in a query or is another protocol's may be encoded in further ways.
+        plain = body and call.named is None
+        return None if plain and not self._scrubber.suspects(body) else self._scrubber
+
+    def _place(self, request: Request) -> tuple[str, str | None]:
+        """The client's address, and as it is stored."""
+        place = self._addresses.place(request.peer, request.client.forwarded)
+        self._watch.saw(place[0])
+        return place
 
 
-def _bot(call: Call, client: Client) -> int | None:
-    """1 when a known bot sent the request itself. Of what a server sends for its visitors the
-    user agent says nothing: it is a library's."""
-    speaks = call.browser or client.origin is not None
-    return 1 if speaks and bots.known(client.user_agent) else None
+def _by_browser(call: Call, client: Client) -> bool:
+    """Whether address and user agent are the visitor's: a server sends its own for them all."""
+    return call.browser or client.origin is not None
+
+
+def _no_address(text: str) -> None:
+    return None
 
 
 def _greeted(greeting: Greeting, reply: Reply, answer: Answer) -> None:

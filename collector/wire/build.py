@@ -13,13 +13,15 @@ from collector.event import TYPES, Event
 from collector.wire import bots
 from collector.wire.message import ABSENT, Call, Item, Refusal, invalid
 from collector.wire.privacy import RULES, Declined, Rules
+from collector.wire.scrub import Scrubber
 
 
 class Arrival(msgspec.Struct, frozen=True, gc=False):
     """What the server knows of a request: whose it is, when and from where it came.
 
     `ip` is already masked; `masked` does the same for an address that an event carries.
-    `bot`: what `user_agent` says, where it is a visitor's."""
+    `bot`: what `user_agent` says, where it is a visitor's. `scrub`: None when the request
+    holds nothing that it would take out."""
 
     site: str
     received_at: int
@@ -31,6 +33,7 @@ class Arrival(msgspec.Struct, frozen=True, gc=False):
     dnt: bool = False
     bot: int | None = None
     rules: Rules = RULES
+    scrub: Scrubber | None = None
 
 
 class _Page(msgspec.Struct, gc=False):
@@ -108,6 +111,8 @@ def _event(item: Item, call: Call, arrival: Arrival, clock: Clock) -> Event:
         properties = _object(item.properties, "properties")
     if item.context is not ABSENT:
         context = _object(item.context, "context")
+    if arrival.scrub is not None:
+        properties, context = arrival.scrub.text(properties), arrival.scrub.text(context)
     ctx = _NO_CONTEXT if context is None else _decoded(_CONTEXT, context, _context_slowly)
     page = ctx.page or _NO_PAGE
     if kind == "page" and properties is not None:
