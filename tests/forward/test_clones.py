@@ -1,0 +1,72 @@
+"""A data folder that was restored or copied counts on with numbers that are taken."""
+
+import shutil
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from tests.conftest import Collector
+from tests.forward.conftest import EDGE_KEY, Pair, until
+
+Fill = Callable[..., Awaitable[list[str]]]
+
+
+async def denial(edge: Collector) -> str:
+    forwarder = edge.app.forwarders[0]
+    await until(lambda: forwarder.denied is not None)
+    return forwarder.denied or ""
+
+
+async def test_a_restored_edge_is_noticed_and_named(pair: Pair, fill: Fill) -> None:
+    await pair.start()
+    await fill(pair.edge, 20)
+    await pair.delivered(20)
+    await pair.edge.stop()
+    backup = pair.edge.data.with_name("backup")
+    shutil.copytree(pair.edge.data, backup)
+    await pair.edge.start(**pair.edge.settings)
+    await fill(pair.edge, 20, first=100)
+    await pair.delivered(40)
+    await pair.edge.stop()
+    shutil.rmtree(pair.edge.data)
+    backup.rename(pair.edge.data)
+    await pair.edge.start(**pair.edge.settings)
+    await fill(pair.edge, 5, first=200)
+    said = await denial(pair.edge)
+    assert "fra-1 was restored or cloned" in said
+    assert len(pair.centre.ids()) == 40
+    assert len(pair.edge.ids()) == 25, "nothing of it is lost"
+
+
+async def test_a_copy_under_another_key_is_named(
+    pair: Pair, fill: Fill, tmp_path: Path, make_collector: Callable[[Path], Collector]
+) -> None:
+    second = {"name": "fra-2", "key": "ek_of_the_tests_0002"}
+    await pair.start_centre(edge=[{"name": "fra-1", "key": EDGE_KEY}, second])
+    await pair.start_edge()
+    await fill(pair.edge, 10)
+    await pair.delivered(10)
+    await pair.edge.stop()
+    shutil.copytree(pair.edge.data, tmp_path / "copy")
+    copy = make_collector(tmp_path / "copy")
+    to = dict(pair.edge.settings["forward"][0]) | {"key": second["key"]}
+    await copy.start(forward=[to])
+    await fill(copy, 1, first=50)
+    said = await denial(copy)
+    assert "belongs to edge fra-1: the data folder of fra-2 is a copy" in said
+    assert len(pair.centre.ids()) == 10
+
+
+async def test_the_same_event_by_way_of_two_edges_is_stored_once(
+    pair: Pair, fill: Fill, tmp_path: Path, make_collector: Callable[[Path], Collector]
+) -> None:
+    await pair.start()
+    other = make_collector(tmp_path / "other")
+    await other.start(forward=pair.edge.settings["forward"])
+    await fill(pair.edge, 10)
+    await pair.delivered(10)
+    await fill(other, 11)
+    await pair.delivered(11)
+    assert len(pair.centre.ids()) == 11
+    absent = pair.centre.rows("SELECT * FROM absent_numbers")
+    assert {row["why"] for row in absent} == {"duplicate"}
+    assert len(absent) == 10
