@@ -11,10 +11,11 @@ from pathlib import Path
 
 from aiohttp import web
 
-from collector.admin import auth
+from collector.admin import auth, forward
 from collector.admin.routes import make_app, server_log
 from collector.config import Config, split_listen
 from collector.errors import CollectorError
+from collector.forwarding import Forwarding
 from collector.ingest import lane
 from collector.ingest.lane import IngestServer
 from collector.ingest.routes import Routes
@@ -28,9 +29,7 @@ from collector.store.edges import open_edges
 from collector.store.log import EventLog, claim, open_log
 from collector.store.reader import Reader
 from collector.store.salts import destroy_salt
-from collector.upstream import table
 from collector.workers.follow import Follower
-from collector.workers.forwarder import Forwarder, open_forwarder
 from collector.workers.projector import Projector
 from collector.workers.salts import Salts
 from collector.workers.writer import Writer
@@ -64,7 +63,7 @@ class App:
         self.followers: list[Follower] = []
         self._readers: list[Reader] = []
         self._runners: list[web.BaseRunner] = []
-        self.forwarders: list[Forwarder] = []
+        self.forwarding: Forwarding
         self._probed_at = 0.0
 
     async def start(self) -> None:
@@ -81,6 +80,9 @@ class App:
                 self._log, config.store, self.metrics, self.exporter.commit_seconds.observe, edges
             )
             self.writer.start()
+            committed = self.writer.committed
+            self.forwarding = Forwarding(config, self._database, self._log, committed)
+            self.exporter.parts.append(self.forwarding.metrics)
             visitors = Visitors(config.privacy, config.public_url, await self._cookie_secret())
             await self._start_salts()
             self._service = Service(
@@ -89,7 +91,7 @@ class App:
             await self._follow()
             await self._listen_public()
             await self._listen_admin()
-            await self._start_forwarders()
+            await self.forwarding.start()
         except BaseException:
             await self.stop()
             raise
@@ -103,7 +105,8 @@ class App:
             self._routes.stopping = True
             self._server.stop()
             await self._drain()
-        await asyncio.gather(*(forwarder.stop() for forwarder in self.forwarders))
+        if hasattr(self, "forwarding"):
+            await self.forwarding.stop()
         if hasattr(self, "_salts"):
             await self._salts.stop()
         if hasattr(self, "writer"):
@@ -168,21 +171,10 @@ class App:
         made = await self._database.run(db.meta, "cookie_secret", lambda: secrets.token_hex(32))
         return bytes.fromhex(made)
 
-    async def _start_forwarders(self) -> None:
-        for settings in self.config.forward:
-            forwarder = await open_forwarder(
-                settings,
-                table.make(settings),
-                self._database,
-                self.writer.committed,
-                self._log.node_id,
-                self.config.store.rejected_per_site,
-            )
-            self.forwarders.append(forwarder)
-            forwarder.start()
-
     async def _follow(self) -> None:
         """Start what reads the log, each where its cursor stands."""
+        if self.config.profile == "edge":
+            return
         projector = Projector(await self._reader(), self._database, self.config.people)
         position = await self._database.run(cursors.position, people.CURSOR)
         self.followers = [Follower(people.CURSOR, projector, self.writer.committed, position)]
@@ -218,7 +210,7 @@ class App:
         await self._listen(runner, http.listen, "http.listen", http.backlog)
 
     async def _listen_admin(self) -> None:
-        app = make_app(self.token, self.exporter.text, self.status)
+        app = make_app(self.token, self.exporter.text, self.status, self._api())
         runner = web.AppRunner(
             app,
             access_log=None,
@@ -252,6 +244,9 @@ class App:
                 return
             await asyncio.sleep(0.01)
 
+    def _api(self) -> list[web.RouteDef]:
+        return forward.routes(self.forwarding.status, self.forwarding.rewind)
+
     def status(self) -> dict[str, str]:
         """The rows of the status page."""
         metrics = self.metrics
@@ -260,6 +255,7 @@ class App:
             "sites": ", ".join(site.name for site in self.sites.all),
             "events in the log (highest seq)": f"{self._log.last_seq:,}",
             "stored since start": f"{metrics.stored_events:,}",
+            **self.forwarding.rows(),
             "duplicates since start": f"{metrics.duplicate_events:,}",
             "rejected since start": f"{metrics.rejected_events:,}",
             "requests refused since start": f"{metrics.refused_requests:,}",

@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Any, NoReturn
 
 import click
 import uvloop
@@ -15,37 +14,15 @@ import uvloop
 from collector import __version__, logs, snippet
 from collector.admin.auth import token_file
 from collector.app import DATABASE, App
+from collector.cli_forward import forward
 from collector.config import Config
 from collector.errors import CollectorError
 from collector.ingest.sites import DEFAULT_SITE, Sites
-from collector.settings import load
+from collector.options import config_option, data_option, load_config, say_error
 from collector.store import database as db
 from collector.store.log import claim
 
 log = logging.getLogger(__name__)
-
-_config_option = click.option(
-    "--config",
-    "file",
-    type=click.Path(path_type=Path),
-    envvar="COLLECTOR_CONFIG",
-    help="Settings file (TOML); docs/CONFIG.md lists the settings.",
-)
-_data_option = click.option(
-    "--data", type=click.Path(), help="Folder that holds collector.db [default: data]."
-)
-
-
-def _say_error(error: Exception) -> NoReturn:
-    click.echo(f"Error: {error}", err=True)
-    raise SystemExit(2)
-
-
-def _load(file: Path | None, **flags: Any) -> Config:
-    try:
-        return load(file, flags={name.replace("__", "."): value for name, value in flags.items()})
-    except CollectorError as error:
-        _say_error(error)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -55,18 +32,18 @@ def main() -> None:
 
 
 @main.command()
-@_config_option
-@_data_option
+@config_option
+@data_option
 @click.option("--listen", metavar="HOST:PORT", help="Public listener [default: 127.0.0.1:8080].")
 @click.option("--admin", metavar="HOST:PORT", help="Admin listener [default: 127.0.0.1:8081].")
 def serve(file: Path | None, data: str | None, listen: str | None, admin: str | None) -> None:
     """Run the collector. With no settings at all it makes what it needs."""
-    config = _load(file, data=data, http__listen=listen, admin__listen=admin)
+    config = load_config(file, data=data, http__listen=listen, admin__listen=admin)
     logs.set_up(config.log.level, config.log.format)
     try:
         uvloop.run(_serve(config))
     except CollectorError as error:
-        _say_error(error)
+        say_error(error)
 
 
 async def _serve(config: Config) -> None:
@@ -121,8 +98,8 @@ def _shown(listen: str, port: int) -> str:
 
 
 @main.command(name="snippet")
-@_config_option
-@_data_option
+@config_option
+@data_option
 @click.option(
     "--global", "name", default="pixel", show_default=True, help="Name of the global in the page."
 )
@@ -134,13 +111,13 @@ def print_snippet(
     file: Path | None, data: str | None, name: str, site: str | None, url: str | None
 ) -> None:
     """Print the HTML to paste."""
-    config = _load(file, data=data, http__public_url=url)
+    config = load_config(file, data=data, http__public_url=url)
     if not name.isidentifier() or not name.isascii():
-        _say_error(CollectorError(f"--global: expected a JavaScript name, got {name!r}"))
+        say_error(CollectorError(f"--global: expected a JavaScript name, got {name!r}"))
     try:
         click.echo(_snippet(config, name, _key_of(config, site)))
     except CollectorError as error:
-        _say_error(error)
+        say_error(error)
 
 
 def _snippet(config: Config, name: str, key: str) -> str:
@@ -176,13 +153,16 @@ async def _make_keys(path: Path, config: Config, names: list[str]) -> dict[str, 
 
 
 @main.command(name="check-config")
-@_config_option
-@_data_option
+@config_option
+@data_option
 def check_config(file: Path | None, data: str | None) -> None:
     """Validate the settings; names the first bad one with its path."""
-    config = _load(file, data=data)
+    config = load_config(file, data=data)
     sites = ", ".join(site.name for site in config.site) or f"{DEFAULT_SITE} (made at first start)"
     click.echo(f"Settings are sound. Sites: {sites}. Data: {config.data}")
+
+
+main.add_command(forward)
 
 
 if __name__ == "__main__":

@@ -78,9 +78,11 @@ class Reject(msgspec.Struct, frozen=True, gc=False):
 
 
 class Outgoing(NamedTuple):
-    """An event as an upstream gets it: its number here, its lane, whose it is, its text."""
+    """An event as an upstream gets it: its number here, its lane, whose it is, when it came, its
+    text."""
 
     seq: int
     lane: int
     visitor: str
+    received_at: int
     text: str

@@ -59,6 +59,7 @@ class Exporter:
     ) -> None:
         self._metrics = metrics
         self._gauges = gauges
+        self.parts: list[Callable[[], Iterator[Metric]]] = []  # what parts of the house add
         self._registry = CollectorRegistry()
         self._registry.register(self)
         self.commit_seconds = Histogram(
@@ -78,6 +79,8 @@ class Exporter:
             yield family
         for name, (text, read) in self._gauges.items():
             yield GaugeMetricFamily(f"collector_{name}", text, value=read())
+        for part in self.parts:
+            yield from part()
         usage = resource.getrusage(resource.RUSAGE_SELF)
         yield CounterMetricFamily(
             "collector_cpu_seconds",

@@ -13,6 +13,7 @@ from collector.config import Clients, Http, declared
 from collector.metrics import COUNTERS
 from collector.reference import reference
 from collector.wire.table import routes
+from collector.workers import forward_metrics
 
 ROOT = Path(__file__).parent.parent
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -45,6 +46,13 @@ def test_every_endpoint_is_described(path: str) -> None:
 @pytest.mark.parametrize("name", sorted(COUNTERS))
 def test_every_counter_is_described(name: str) -> None:
     assert f"`collector_{name}_total`" in BEHAVIOR
+
+
+@pytest.mark.parametrize(
+    "name", [*(f"{n}_total" for n in forward_metrics.COUNTERS), *forward_metrics.GAUGES]
+)
+def test_every_metric_of_an_upstream_is_described(name: str) -> None:
+    assert f"`collector_{name}`" in BEHAVIOR
 
 
 def test_every_command_is_in_the_readme_and_says_what_it_does() -> None:

@@ -2,7 +2,7 @@
 
 import html
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from importlib import resources
 
 from aiohttp import web
@@ -35,9 +35,13 @@ def server_log() -> logging.Logger:
 
 
 def make_app(
-    token: str, metrics: Callable[[], bytes], status: Callable[[], dict[str, str]]
+    token: str,
+    metrics: Callable[[], bytes],
+    status: Callable[[], dict[str, str]],
+    more: Iterable[web.RouteDef] = (),
 ) -> web.Application:
-    """`status` gives the rows of the status page, `metrics` Prometheus' text."""
+    """`status` gives the rows of the status page, `metrics` Prometheus' text; `more`: routes of
+    other parts, behind the same token."""
 
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -90,6 +94,7 @@ def make_app(
             web.post("/login", login),
             web.get("/admin.js", asset),
             web.get("/admin.css", asset),
+            *more,
         ]
     )
     return app

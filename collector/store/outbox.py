@@ -84,7 +84,7 @@ _MATCHES = (
     "(?5 IS NULL OR event IN (SELECT value FROM json_each(?5)))"
 )
 _QUERIES = {
-    form: f"SELECT seq, {_LANE}, {_VISITOR}, {text} FROM events "  # noqa: S608
+    form: f"SELECT seq, {_LANE}, {_VISITOR}, received_at, {text} FROM events "  # noqa: S608
     f"WHERE seq > ?1 AND seq <= ?2 AND {_MATCHES} ORDER BY seq"
     for form, text in FORMS.items()
 }
@@ -132,7 +132,7 @@ def chunk(
     try:
         while fetched := cursor.fetchmany(min(_FETCH, max_events - len(rows))):
             for row in fetched:
-                size += len(row[3])
+                size += len(row[4])
                 if size > max_bytes and rows:
                     return Chunk(after, rows[-1].seq, rows, True)
                 rows.append(Outgoing(*row))
@@ -152,6 +152,26 @@ def start(connection: sqlite.Connection, upstream: str) -> tuple[int, tuple[int,
     return at, (int(row[0]), int(row[1])) if row else None
 
 
+def first_since(connection: sqlite.Connection, at: int) -> int:
+    """The number before the first event received at that time (milliseconds) or later. Halves
+    the log, which is in order of arrival."""
+    low, high = connection.execute(
+        "SELECT coalesce(min(seq), 1) - 1, coalesce(max(seq), 0) FROM events"
+    ).fetchone()
+    while low < high:
+        middle = (low + high + 1) // 2
+        row = connection.execute(
+            "SELECT seq, received_at FROM events WHERE seq <= ? AND seq > ? "
+            "ORDER BY seq DESC LIMIT 1",
+            (middle, low),
+        ).fetchone()
+        if row is None or row[1] < at:
+            low = middle
+        else:
+            high = row[0] - 1
+    return int(low)
+
+
 def begin(connection: sqlite.Connection, upstream: str, after: int, upto: int) -> None:
     """Fix a batch's bounds before it is sent for the first time."""
     connection.execute(
@@ -164,6 +184,11 @@ def confirmed(connection: sqlite.Connection, upstream: str, upto: int) -> None:
     with cursors.transaction(connection):
         connection.execute("DELETE FROM forward_plans WHERE upstream = ?", (upstream,))
         cursors.move(connection, cursor_name(upstream), upto)
+
+
+def rewind(connection: sqlite.Connection, upstream: str, position: int) -> None:
+    """Go back, or forward, to there: a batch under way is forgotten."""
+    confirmed(connection, upstream, position)
 
 
 def cursor_name(upstream: str) -> str:

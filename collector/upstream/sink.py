@@ -49,11 +49,13 @@ class Batch(msgspec.Struct, frozen=True):
 
 class Upstream(Protocol):
     """One destination. `form`: what it is sent, of store/outbox.py. `exact`: it knows events it
-    has at any age, so that bounds of batches need not be kept. `lanes`: batches in flight."""
+    has at any age, so that bounds of batches need not be kept. `lanes`: batches in flight.
+    `sent_bytes`: so far, as they went over the wire."""
 
     form: str
     exact: bool
     lanes: int
+    sent_bytes: int
 
     async def send(self, batch: Batch) -> list[Refusal]:
         """Returns when the upstream has stored the batch. Raises the errors above."""

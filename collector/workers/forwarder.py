@@ -39,6 +39,30 @@ class Counts(msgspec.Struct):
     retries: int = 0
     refused: int = 0
     in_flight: int = 0
+    bytes: int = 0
+
+
+class Status(msgspec.Struct, frozen=True):
+    """One upstream, as status, metrics and dashboard show it. Times in seconds since 1970."""
+
+    name: str
+    kind: str
+    to: str
+    state: str
+    cursor: int
+    lag_events: int
+    lag_s: float
+    in_flight: int
+    forwarded_events: int
+    batches: int
+    retries: int
+    refused_events: int
+    sent_bytes: int
+    batch_events: int
+    connections: int
+    last_error: str | None
+    last_error_at: float | None
+    next_try_at: float | None
 
 
 class Start(msgspec.Struct, frozen=True):
@@ -93,15 +117,53 @@ class Forwarder:
 
     async def stop(self) -> None:
         """A request under way has a moment to end; what is cut off is sent again."""
+        await self._halt()
+        if self._plan is None and self._written != self.follower.position:
+            await self._write_cursor(self.follower.position)
+        await self.upstream.close()
+        await self._reader.close()
+
+    async def _halt(self) -> None:
         stopping = asyncio.create_task(self.follower.stop())
         await asyncio.wait({stopping}, timeout=_STOP_S)
         for task in self._tasks:
             task.cancel()
         await stopping
-        if self._plan is None and self._written != self.follower.position:
-            await self._write_cursor(self.follower.position)
-        await self.upstream.close()
-        await self._reader.close()
+
+    async def rewind(self, position: int) -> None:
+        """Go on from there. What the upstream has and can tell, it will not take twice."""
+        await self._halt()
+        await self._database.run(outbox.confirmed, self.name, position)
+        self._chunk = self._plan = None
+        self._written = position
+        self.follower = Follower(self.follower.name, self._step, self._committed, position)
+        self.follower.start()
+
+    def status(self) -> Status:
+        chunk, counts = self._chunk, self.counts
+        failing = self.last_error is not None and self.next_try_at > 0
+        return Status(
+            self.name,
+            self.settings.kind,
+            self.settings.url,
+            "stopped" if self.denied else "trying again" if failing else "running",
+            self.follower.position,
+            self.follower.lag,
+            max(0.0, time.time() - chunk.rows[0].received_at / 1000)
+            if chunk and chunk.rows
+            else 0.0,
+            counts.in_flight,
+            counts.events,
+            counts.batches,
+            counts.retries,
+            counts.refused,
+            counts.bytes,
+            self.pace.size,
+            self.pace.width,
+            self.last_error,
+            self.last_error_at or None,
+            self.next_try_at or None,
+        )
 
     async def _step(self, after: int, last_seq: int) -> int:
         if self._chunk is None:
@@ -148,7 +210,7 @@ class Forwarder:
             self._tasks -= tasks
         failures = [result for result in results if isinstance(result, BaseException)]
         if not failures:
-            self.denied = self.last_error = None
+            self.denied = None
             self.next_try_at = 0
             self.pace.went_well(max(r for r in results if isinstance(r, float)), whole)
             return
@@ -207,6 +269,7 @@ class Forwarder:
             self._refused_in_a_row = 0
         for refusal in refusals:
             await self._refuse(rows[refusal.index], refusal.status, refusal.words)
+        self.counts.bytes = self.upstream.sent_bytes
         self.counts.batches += 1
         self.counts.events += len(rows) - len(refusals)
 

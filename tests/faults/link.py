@@ -66,7 +66,7 @@ class Link:
         self._open |= {writer, there[1]}
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, RuntimeError):  # uvloop's word for a closed one
             while piece := await reader.read(16384):
                 while self._mood == "stalled":
                     await self._changed.wait()

@@ -11,7 +11,7 @@ Fill = Callable[..., Awaitable[list[str]]]
 
 
 async def denial(edge: Collector) -> str:
-    forwarder = edge.app.forwarders[0]
+    forwarder = edge.app.forwarding.forwarders[0]
     await until(lambda: forwarder.denied is not None)
     return forwarder.denied or ""
 

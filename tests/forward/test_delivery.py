@@ -55,12 +55,12 @@ async def test_a_centre_that_is_down_is_waited_for(pair: Pair, fill: Fill) -> No
     port = pair.centre.port
     await pair.centre.stop()
     await fill(pair.edge, 100, first=100)
-    forwarder = pair.edge.app.forwarders[0]
+    forwarder = pair.edge.app.forwarding.forwarders[0]
     await until(lambda: forwarder.last_error is not None)
     assert (await pair.edge.get("/readyz"))[0] == 200
     await pair.start_centre(**{"http.listen": f"127.0.0.1:{port}"})
     await pair.delivered(200)
-    await until(lambda: forwarder.last_error is None)
+    await until(lambda: forwarder.status().state == "running")
     assert sorted(pair.centre.ids()) == sorted(pair.edge.ids())
 
 

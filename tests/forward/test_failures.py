@@ -14,7 +14,7 @@ CLIENT = {"name": "peer", "key": "wk_of_the_peer", "linger_s": 0.0, "retry_s": 0
 
 async def serve(collector: Collector, peer: Peer, **settings: Any) -> Any:
     await collector.start(forward=[CLIENT | {"url": peer.url} | settings])
-    return collector.app.forwarders[0]
+    return collector.app.forwarding.forwarders[0]
 
 
 def ids(peer: Peer) -> list[str]:
@@ -143,7 +143,7 @@ async def test_without_an_edges_key_nobodys_word_is_believed(pair: Pair, fill: F
     await pair.start_centre(edge=[])
     await pair.start_edge()
     await fill(pair.edge, 5)
-    forwarder = pair.edge.app.forwarders[0]
+    forwarder = pair.edge.app.forwarding.forwarders[0]
     await until(lambda: forwarder.denied is not None)
     assert "no key of an edge" in (forwarder.denied or "")
     assert pair.centre.ids() == []

@@ -1,0 +1,126 @@
+"""`collector forward …`: asks the running collector, through its admin listener."""
+
+import time
+from datetime import UTC, datetime
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from collector.admin.auth import token_file
+from collector.config import Config, split_listen
+from collector.errors import CollectorError
+from collector.forwarding import describe
+from collector.options import config_option, data_option, load_config, say_error
+from collector.workers.forwarder import Status
+
+_admin_option = click.option(
+    "--admin", metavar="HOST:PORT", help="The admin listener [default: admin.listen]."
+)
+
+
+@click.group()
+def forward() -> None:
+    """Each upstream's lag, last error and next try; sending again from an earlier point."""
+
+
+@forward.command()
+@config_option
+@data_option
+@_admin_option
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def status(file: Path | None, data: str | None, admin: str | None, as_json: bool) -> None:
+    """Show each upstream's lag, last error and next try."""
+    config = load_config(file, data=data, admin__listen=admin)
+    body = _ask(config, "GET", "/api/forward")
+    if as_json:
+        click.echo(body)
+        return
+    statuses = msgspec.json.decode(body, type=list[Status])
+    if not statuses:
+        click.echo("No upstream is configured ([[forward]] in the settings).")
+    for shown in statuses:
+        click.echo(f"{shown.name} ({shown.kind} {shown.to}): {describe(shown)}")
+        click.echo(
+            f"  at event {shown.cursor:,}; since the start {shown.forwarded_events:,} delivered, "
+            f"{shown.refused_events:,} refused, {shown.retries:,} tries repeated"
+        )
+        if shown.last_error and shown.last_error_at:
+            click.echo(f"  last error {_ago(shown.last_error_at)}: {shown.last_error}")
+        if shown.next_try_at:
+            click.echo(f"  next try in {max(0.0, shown.next_try_at - time.time()):.0f} s")
+
+
+@forward.command()
+@config_option
+@data_option
+@_admin_option
+@click.argument("name")
+@click.option("--to", help="A time, as 2026-01-31T12:00:00Z; without zone it is UTC.")
+@click.option("--seq", type=click.IntRange(0), help="The number of the last event to leave out.")
+def rewind(
+    file: Path | None,
+    data: str | None,
+    admin: str | None,
+    name: str,
+    to: str | None,
+    seq: int | None,
+) -> None:
+    """Send again to upstream NAME what came since a time or a number.
+
+    A collector whose edge this is takes only what it does not have."""
+    config = load_config(file, data=data, admin__listen=admin)
+    if (to is None) == (seq is None):
+        say_error(CollectorError("one of --to and --seq is needed"))
+    wanted = {"seq": seq} if to is None else {"time": _milliseconds(to)}
+    body = _ask(config, "POST", f"/api/forward/{name}/rewind", msgspec.json.encode(wanted))
+    click.echo(f"{name} goes on after event {msgspec.json.decode(body)['seq']:,}")
+
+
+def _milliseconds(text: str) -> int:
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        say_error(CollectorError(f"--to: expected a time as 2026-01-31T12:00:00Z, got {text!r}"))
+    return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def _ago(at: float) -> str:
+    return f"{max(0.0, time.time() - at):,.0f} s ago"
+
+
+def _ask(config: Config, method: str, path: str, body: bytes | None = None) -> bytes:
+    host, port = split_listen(config.admin.listen)
+    headers = {"Authorization": f"Bearer {_token(config)}"}
+    connection = HTTPConnection(host, port, timeout=30)
+    try:
+        connection.request(method, path, body, headers)
+        response = connection.getresponse()
+        said = response.read()
+    except (OSError, HTTPException) as error:
+        say_error(CollectorError(f"no collector answers at {config.admin.listen}: {error}"))
+    finally:
+        connection.close()
+    if response.status != 200:
+        say_error(CollectorError(_message(said) or f"answered {response.status}"))
+    return said
+
+
+def _token(config: Config) -> str:
+    if config.admin.token:
+        return config.admin.token
+    path = token_file(Path(config.data))
+    try:
+        return path.read_text("ascii").strip()
+    except OSError as error:
+        say_error(CollectorError(f"{path}: {error.strerror}: has `collector serve` been run?"))
+
+
+def _message(said: bytes) -> str:
+    try:
+        value: Any = msgspec.json.decode(said)
+    except msgspec.DecodeError:
+        return ""
+    return str(value.get("message", "")) if isinstance(value, dict) else ""
