@@ -8,6 +8,7 @@ from typing import Annotated, Literal, get_args, get_origin
 import msgspec
 from msgspec import Meta, Struct, field
 
+from collector.config_clients import Clients
 from collector.fleet import Edge, Forward, Spool
 from collector.section import Count, Name, Port, Seconds, Section, UrlPath
 
@@ -247,17 +248,6 @@ class Privacy(Section, frozen=True):
         int,
         Meta(ge=1, le=400, description="its age", extra_json_schema={"unit": "days"}),
     ] = 365
-
-
-class Clients(Section, frozen=True):
-    """Whose clients are spoken to, beside the pixel; docs/CLIENTS.md says what each sends. The
-    paths of one that is off answer 404."""
-
-    segment: Annotated[bool, Meta(description="Segment's SDKs and HTTP API")] = True
-    rudderstack: Annotated[bool, Meta(description="RudderStack's SDKs")] = True
-    snowplow: Annotated[bool, Meta(description="Snowplow's trackers")] = True
-    plausible: Annotated[bool, Meta(description="Plausible's trackers")] = True
-    umami: Annotated[bool, Meta(description="Umami's tracker")] = True
 
 
 class People(Section, frozen=True):
