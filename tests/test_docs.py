@@ -9,7 +9,8 @@ import pytest
 from click import Group
 
 from collector.cli import main
-from collector.config import Clients, Http, declared
+from collector.config import Http, declared
+from collector.config_clients import Clients
 from collector.metrics import COUNTERS
 from collector.reference import reference
 from collector.wire.table import routes

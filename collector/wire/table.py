@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from collector.config import Clients, Http, Limits
+from collector.config import Http, Limits
+from collector.config_clients import Clients
 from collector.errors import Refused
 from collector.wire import edge, native, plausible, rudder, segment, snowplow, umami
 from collector.wire.message import Answer, Call, Refusal, Request

@@ -7,7 +7,8 @@ import pytest
 import yarl
 from multidict import CIMultiDict
 
-from collector.config import Clients, Http, Limits
+from collector.config import Http, Limits
+from collector.config_clients import Clients
 from collector.errors import Refused
 from collector.wire import segment, table
 from collector.wire.message import Client, Refusal, Request, invalid

@@ -2,7 +2,8 @@
 
 import pytest
 
-from collector.config import Clients, Http
+from collector.config import Http
+from collector.config_clients import Clients
 from collector.wire.table import CLIENTS, routes
 
 PIXELS = {"/c", "/c.gif", "/pixel.gif", "/v1/import"}
