@@ -14,7 +14,8 @@ import msgspec
 
 PURCHASES = frozenset({"Purchase Completed", "Purchase", "Order Completed"})
 LEADS = frozenset({"Lead Captured", "Lead Generated", "Lead"})
-KNOWN = PURCHASES | LEADS
+ORDER_ITEM = "Order Item"  # one line of an order, sent apart from it (Snowplow's `ti`)
+KNOWN = PURCHASES | LEADS | {ORDER_ITEM}
 
 _decode = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal).decode
 _encode = msgspec.json.Encoder().encode
@@ -46,6 +47,11 @@ class Purchase(msgspec.Struct, frozen=True):
     cart: str
 
 
+class OrderItem(msgspec.Struct, frozen=True, gc=False):
+    order_id: str
+    product: Product
+
+
 class Lead(msgspec.Struct, frozen=True, gc=False):
     email: str
     source: str | None
@@ -55,13 +61,21 @@ def violations(event: str, properties: str | None) -> str | None:
     """What in a known event's properties breaks the tables of product properties, as JSON list
     of texts ``expected a number - at `$.properties.total` ``; None when nothing does."""
     look = _Look(properties)
-    (look.purchase if event in PURCHASES else look.lead)()
+    if event in PURCHASES:
+        look.purchase()
+    else:
+        (look.order_item if event == ORDER_ITEM else look.lead)()
     return _encode(look.said[:_MOST_SAID]).decode() if look.said else None
 
 
 def purchase(properties: str | None) -> Purchase:
     """Of an event without violations."""
     return _Look(properties).purchase()
+
+
+def order_item(properties: str | None) -> OrderItem | None:
+    """Of an event without violations; None when it names no order after all."""
+    return _Look(properties).order_item()
 
 
 def lead(properties: str | None) -> Lead | None:
@@ -93,11 +107,22 @@ class _Look:
         name = "total" if given.get("total") is not None else "revenue"
         total = self._take(given, name, "$.properties", _micros, "a number")
         currency = self._take(given, "currency", "$.properties", _currency, "a three-letter code")
-        order = "order_id" if given.get("order_id") is not None else "orderId"
-        order_id = self._take(given, order, "$.properties", _text, "a string")
+        order_id = self._order_id()
         products = self._products(given.get("products"))
         cart = hashlib.blake2b(_encode([total, currency, products]), digest_size=12).hexdigest()
         return Purchase(order_id or None, total, currency, products, cart)
+
+    def order_item(self) -> OrderItem | None:
+        order_id, product = self._order_id(), self._product(self._properties, "$.properties")
+        if not order_id:
+            self.said.append("expected the order - at `$.properties.order_id`")
+        return OrderItem(order_id, product) if order_id else None
+
+    def _order_id(self) -> str | None:
+        given = self._properties
+        name = "order_id" if given.get("order_id") is not None else "orderId"
+        order_id: str | None = self._take(given, name, "$.properties", _text, "a string")
+        return order_id
 
     def lead(self) -> Lead | None:
         given = self._properties

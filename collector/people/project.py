@@ -68,6 +68,7 @@ class Changes(msgspec.Struct):
     latest: dict[int, int]
     purchases: list[tuple[Any, ...]]
     items: list[tuple[Any, ...]]
+    order_items: list[tuple[Any, ...]]
     leads: list[tuple[Any, ...]]
 
 
@@ -84,6 +85,7 @@ class Projection:
         self._spoke: dict[int, list[Said]] = {}
         self._purchases: list[tuple[Any, ...]] = []
         self._items: list[tuple[Any, ...]] = []
+        self._order_items: list[tuple[Any, ...]] = []
         self._leads: list[tuple[Any, ...]] = []
 
     def take(self, rows: list[Row]) -> None:
@@ -243,6 +245,10 @@ class Projection:
             )
             for position, product in enumerate(bought.products):
                 self._items.append((row.seq, position, *msgspec.structs.astuple(product)))
+        elif row.event == commerce.ORDER_ITEM:
+            if item := commerce.order_item(row.properties):
+                place = (row.seq, row.message_id, row.site, row.timestamp, item.order_id)
+                self._order_items.append((*place, *msgspec.structs.astuple(item.product)))
         elif captured := commerce.lead(row.properties):
             self._leads.append(
                 (
@@ -281,6 +287,7 @@ class Projection:
             latest,
             self._purchases,
             self._items,
+            self._order_items,
             self._leads,
         )
 

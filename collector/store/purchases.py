@@ -10,6 +10,7 @@ from collector.people.project import Changes
 _encode = msgspec.json.Encoder().encode
 _groups = msgspec.json.Decoder(list[tuple[str, list[tuple[int, int, str]]]]).decode
 
+APART = 100_000  # positions of items that came apart from their order
 _PUT = """INSERT INTO purchases (seq, message_id, site, timestamp, event, order_id, currency,
     total_micros, cart, key, anonymous, counted)
   SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,
@@ -18,6 +19,21 @@ _PUT_ITEMS = """INSERT INTO purchase_items
     (seq, position, product_id, name, sku, category, price_micros, quantity)
   SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,
     value ->> 7 FROM json_each(?)"""
+_PUT_ORDER_ITEMS = """INSERT OR REPLACE INTO order_items (seq, message_id, site, timestamp,
+    order_id, product_id, name, sku, category, price_micros, quantity)
+  SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,
+    value ->> 7, value ->> 8, value ->> 9, value ->> 10 FROM json_each(?)"""
+_DROP_ORDERED = f"""DELETE FROM purchase_items WHERE position >= {APART} AND seq IN (
+  SELECT p.seq FROM json_each(?) AS j CROSS JOIN purchases AS p
+    ON p.site = j.value ->> 0 AND p.order_id = j.value ->> 1)"""
+_PUT_ORDERED = f"""INSERT INTO purchase_items
+    (seq, position, product_id, name, sku, category, price_micros, quantity)
+  SELECT p.seq, {APART} - 1 + row_number() OVER (
+      PARTITION BY p.seq ORDER BY i.timestamp, i.message_id, i.seq),
+    i.product_id, i.name, i.sku, i.category, i.price_micros, i.quantity
+  FROM json_each(?) AS j
+  CROSS JOIN purchases AS p ON p.site = j.value ->> 0 AND p.order_id = j.value ->> 1 AND p.counted
+  CROSS JOIN order_items AS i ON i.site = p.site AND i.order_id = p.order_id"""
 _PUT_LEADS = """INSERT INTO leads
     (site, email, timestamp, message_id, source, key, anonymous, last_at, times)
   SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,
@@ -78,6 +94,17 @@ def put(connection: sqlite.Connection, changes: Changes, repeat_ms: int) -> None
     orders = {(row[2], row[5]) for row in changes.purchases if row[5] is not None}
     if orders:
         connection.execute(_SETTLE_ORDERS, (_text(sorted(orders)),))
+    if changes.order_items:
+        connection.execute(_PUT_ORDER_ITEMS, (_text(changes.order_items),))
+        orders |= {(row[2], row[4]) for row in changes.order_items}
+    if orders:
+        _settle_items(connection, _text(sorted(orders)))
+
+
+def _settle_items(connection: sqlite.Connection, orders: str) -> None:
+    """Items that came apart belong to the purchase of their order that counts."""
+    connection.execute(_DROP_ORDERED, (orders,))
+    connection.execute(_PUT_ORDERED, (orders,))
 
 
 def _carts(connection: sqlite.Connection, keys: str) -> set[tuple[int | None, str]]:

@@ -111,3 +111,24 @@ def test_sums_of_money_are_exact(amounts, as_text):
 def test_what_is_finer_than_a_millionth_is_rounded_half_to_even(amount):
     micros = commerce.purchase(f'{{"total":{amount:f}}}').total_micros
     assert micros == round(Fraction(amount) * 1_000_000)
+
+
+def test_an_order_item_is_a_product_and_its_order():
+    text = '{"order_id":7,"product_id":"p","price":"19.95","quantity":2}'
+    item = commerce.order_item(text)
+    assert (item.order_id, item.product.price_micros, item.product.quantity) == ("7", 19_950_000, 2)
+    assert said("Order Item", json.loads(text)) == []
+
+
+@pytest.mark.parametrize(
+    ("properties", "where"),
+    [
+        (None, "$.properties.order_id"),
+        ({"order_id": ""}, "$.properties.order_id"),
+        ({"order_id": "o", "price": "x"}, "$.properties.price"),
+        ({"order_id": "o", "quantity": []}, "$.properties.quantity"),
+    ],
+)
+def test_what_breaks_an_order_item_is_named(properties, where):
+    (text,) = said("Order Item", properties)
+    assert f"`{where}`" in text

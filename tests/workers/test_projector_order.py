@@ -19,7 +19,7 @@ hours = st.integers(0, 40).map(lambda n: 1_700_000_000_000 + n * 600_000)
 
 @st.composite
 def happening(draw):
-    kind = draw(st.sampled_from(["page", "identify", "lead", "purchase", "alias", "track"]))
+    kind = draw(st.sampled_from(["page", "identify", "lead", "purchase", "item", "alias", "track"]))
     fields = {"timestamp": draw(hours), "trusted": draw(st.sampled_from([None, None, 1, 0]))}
     fields["anonymous_id"] = draw(st.none() | visitors)
     if draw(st.booleans()) or kind == "alias":
@@ -36,6 +36,10 @@ def happening(draw):
         if draw(st.booleans()):
             bought["order_id"] = draw(st.sampled_from(["o1", "o2"]))
         fields["properties"] = json.dumps(bought)
+    if kind == "item":
+        kind, fields["event"] = "track", "Order Item"
+        item = {"order_id": draw(st.sampled_from(["o1", "o2"])), "price": draw(st.integers(1, 3))}
+        fields["properties"] = json.dumps(item)
     if kind == "alias":
         fields["previous_id"] = draw(ids | visitors)
     return fields | {"type": kind}
