@@ -281,7 +281,16 @@ class People(Section, frozen=True):
     ] = 30.0
     step_events: Annotated[
         Count, Meta(description="events that the projector works through in one transaction")
-    ] = 500
+    ] = 250
+    pace_ms: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=10_000,
+            description="the least time from one step to the next while there is little to do",
+            extra_json_schema={"unit": "ms"},
+        ),
+    ] = 100
 
 
 class Log(Section, frozen=True):

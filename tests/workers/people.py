@@ -67,7 +67,7 @@ async def world(folder: Path, **settings: Any) -> AsyncIterator[World]:
     log = await open_log(database, mark, 100_000, 100)
     reader = await Reader.open(folder / "collector.db")
     try:
-        yield World(database, log, Projector(reader, database, People(**settings)))
+        yield World(database, log, Projector(reader, database, People(**{"pace_ms": 0} | settings)))
     finally:
         await reader.close()
         await database.close()
