@@ -197,3 +197,17 @@ async def test_an_invalid_event_is_refused_once_and_told(proxy: Proxy, opened: S
     assert proxy.collector.rows() == []
     (reject,) = proxy.collector.rows("SELECT * FROM rejected")
     assert reject["message"] == "expected an address - at `$.u`"
+
+
+async def test_on_a_site_without_cookies_a_visitor_is_known_for_the_day(
+    tmp_path: Path, opened: Start
+) -> None:
+    site = {"site__0__name": "shop", "site__0__cookieless": "true"}
+    async with Collector(tmp_path, **site) as private:
+        for _ in range(2):
+            page = await opened("modern", private.url, autoCapturePageviews=False)
+            assert await page.evaluate("modern.track('E')") == {"status": 202}
+        first, second = private.rows()
+        assert first["anonymous_id"] is not None
+        assert first["anonymous_id"] == second["anonymous_id"]
+        assert (first["ip"], second["ip"]) == (None, None)
