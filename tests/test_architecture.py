@@ -12,6 +12,7 @@ GROUND = {
     "config_clients",
     "errors",
     "fleet",
+    "config_privacy",
     "section",
     "metrics",
     "clock",

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from collector.config import Privacy
+from collector.config_privacy import Privacy
 from collector.ingest.sites import Site
 from collector.wire.message import HOST, Answer, Call, Client, Request
 

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from collector.config import Privacy
+from collector.config_privacy import Privacy
 
 _ENCODE = msgspec.json.Encoder().encode
 _ANY = msgspec.json.Decoder()

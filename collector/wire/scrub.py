@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from collector.config import Privacy
+from collector.config_privacy import Privacy
 
 _INSTEAD = "redacted"
 _FIELDS = frozenset({"url", "path", "referrer", "referer", "search", "hash", "href"})

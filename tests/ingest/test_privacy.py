@@ -6,7 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from collector.config import Limits, Privacy
+from collector.config import Limits
+from collector.config_privacy import Privacy
 from collector.wire import build, decode
 from collector.wire.privacy import Rules
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.config import Privacy
+from collector.config_privacy import Privacy
 from collector.wire.scrub import Scrubber
 
 SCRUBBER = Scrubber(Privacy())
