@@ -127,7 +127,7 @@ async def test_the_modern_tracker_by_itself(
     )
     await stored(1)
     await page.evaluate("history.pushState({}, '', '/cart')")
-    await stored(2)
+    await stored(3)  # the engagement of the first page too
     elements = (
         "<a id=out href=http://localhost:9/x target=_blank>out</a><a id=file href=/a.pdf>file</a>"
         "<form id=form onsubmit='return false'><button id=send>send</button></form>"
