@@ -49,8 +49,8 @@ def _one(request: Request, given: Params, limits: Limits) -> Call:
         items = [item(params, limits, "$", _anonymous(request))]
     except Refused as error:
         refused = [Refusal(0, error, raw[: limits.event_bytes])]
-        return _call(request, [], refused, params.get("aid"))
-    return _call(request, items, [], params.get("aid"))
+        return _call(request, [], refused, params)
+    return _call(request, items, [], params)
 
 
 def post(request: Request, kind: str, limits: Limits) -> Call:
@@ -59,30 +59,31 @@ def post(request: Request, kind: str, limits: Limits) -> Call:
         _, spans = decode.split(request.body, "data", _PAYLOAD)
         decode.check_count(len(spans), limits)
     except Refused as error:
-        return _call(request, [], [Refusal(0, error, request.body)], None)
+        return _call(request, [], [Refusal(0, error, request.body)], {})
     items: list[Item] = []
     refused: list[Refusal] = []
-    site = None
+    first: Params = {}
     for index, (start, end) in enumerate(spans):
         raw, at = request.body[start:end], f"$.data[{index}]"
         try:
             params = _params(raw, limits, at)
-            site = site or params.get("aid")
+            first = first if "aid" in first else params
             items.append(item(params, limits, at, _anonymous(request)))
         except Refused as error:
             refused.append(Refusal(index, error, raw))
-    return _call(request, items, refused, site)
+    return _call(request, items, refused, first)
 
 
 def redirect(domains: tuple[str, ...]) -> Callable[[Request, str, Limits], Call]:
     """`GET /r/tp2?u=ADDRESS`: counts a click and sends the visitor on, to these domains and
     below them only: an open redirect would lend the site's name to anyone's links."""
+    named = tuple(domain.lower().strip(".") for domain in domains)
 
     def parse(request: Request, kind: str, limits: Limits) -> Call:
         params = dict(request.url.query)
         target = params.pop("u", "")
         host = _host(target)
-        if not host or not any(host == d or host.endswith(f".{d}") for d in domains):
+        if not host or not any(host == d or host.endswith(f".{d}") for d in named):
             raise invalid("expected an address of a domain that may be redirected to - at `u`")
         if "e" not in params:  # as Snowplow's collector does it
             click = {"schema": f"{_OWN}/uri_redirect/jsonschema/1-0-0", "data": {"uri": target}}
@@ -138,8 +139,15 @@ def _status(refused: Refused) -> tuple[int, tuple[tuple[str, str], ...]]:
     return refused.status if again else 400, ()
 
 
-def _call(request: Request, items: list[Item], refused: list[Refusal], site: str | None) -> Call:
-    return Call(None, items, refused, named=site or "", anonymous=_anonymous(request))
+def _call(request: Request, items: list[Item], refused: list[Refusal], first: Params) -> Call:
+    return Call(
+        None,
+        items,
+        refused,
+        named=first.get("aid", ""),
+        anonymous=_anonymous(request),
+        browser=first.get("p") == "web",
+    )
 
 
 def _anonymous(request: Request) -> bool:

@@ -311,6 +311,12 @@ def test_a_batch_belongs_to_the_site_of_its_first_event():
     assert posted({"e": "pv"}).named == ""
 
 
+@pytest.mark.parametrize(("platform", "browser"), [("web", True), ("srv", False), (None, False)])
+def test_a_web_tracker_is_a_visitors_browser(platform, browser):
+    assert posted({"e": "pv", "p": platform}).browser is browser
+    assert got(e="pv", **({"p": platform} if platform else {})).browser is browser
+
+
 def test_too_many_events_are_refused():
     (refusal,) = posted(*[{"e": "pv"}] * 3, limits=Limits(batch_events=2)).refused
     assert refusal.error.status == 413
@@ -346,7 +352,7 @@ def test_images_are_images_and_never_cached():
 
 def redirected(target, **params):
     query = str(yarl.URL.build(query={"u": target, **params}))[1:]
-    parse = snowplow.redirect(("partner.example",))
+    parse = snowplow.redirect(("Partner.example",))
     return parse(request(method="GET", query=query), "event", Limits())
 
 
