@@ -1,14 +1,9 @@
 """The normal way through the public listener: any request the hot lane did not take."""
 
 import asyncio
-import gzip
-import hashlib
-import re
 from collections.abc import Awaitable, Callable
-from importlib import resources
 from urllib.parse import unquote
 
-import brotli
 from aiohttp import web
 from aiohttp.http_exceptions import ContentEncodingError
 from aiohttp.web_protocol import RequestPayloadError
@@ -16,14 +11,13 @@ from aiohttp.web_protocol import RequestPayloadError
 from collector.config import Config
 from collector.errors import Refused
 from collector.ingest import respond
+from collector.ingest.script import Scripts
 from collector.ingest.service import Service
 from collector.wire.message import Answer, Client, Request
 from collector.wire.table import Route, documents
 
 _HEAD = ("HEAD", "GET")  # answered wherever GET is
-_SEGMENT_SCRIPT = re.compile(r"/analytics\.js/v1/[^/]+/analytics(\.min)?\.js")
 _ENCODINGS = {"gzip", "deflate", "br", "zstd"}
-_SCRIPT_CACHE = "public, max-age=3600, stale-while-revalidate=86400"
 
 
 class Routes:
@@ -35,9 +29,7 @@ class Routes:
         self._service = service
         self._ready = ready
         self._body_timeout_s = config.http.body_timeout_s
-        script = _Script("c.js")
-        self._scripts = {config.http.script_path: script, "/pixel.js": script}
-        self._segment_script = _Script("segment.js", "c.js") if config.clients.segment else None
+        self._scripts = Scripts(config)
         self._documents = tuple(documents(config.clients))
         self._public_url = config.public_url
         self.reading = 0  # bodies still coming in
@@ -110,8 +102,8 @@ class Routes:
     ) -> web.StreamResponse:
         path = request.rel_url.raw_path
         if request.method in ("GET", "HEAD"):
-            if script := self._script_at(path):
-                return script.response(request)
+            if script := self._scripts.response(path, request):
+                return script
             if path == "/healthz":
                 return web.Response(text="ok\n", headers={"Server": respond.SERVER})
             if path == "/readyz":
@@ -128,12 +120,6 @@ class Routes:
                 respond.failed(405, "method_not_allowed", f"use {route.method}"), origin
             )
         return respond.response(respond.failed(404, "not_found", "no such path"), origin)
-
-    def _script_at(self, path: str) -> "_Script | None":
-        """The script of that path, also where Segment's snippet looks for its own."""
-        if self._segment_script and _SEGMENT_SCRIPT.fullmatch(path):
-            return self._segment_script
-        return self._scripts.get(path)
 
     def _document(self, method: str, path: str) -> Answer | None:
         """What a client fetches before it sends."""
@@ -156,35 +142,3 @@ async def _read(request: web.BaseRequest, limit: int) -> bytes:
 
 def _too_large(limit: int) -> Refused:
     return Refused(413, "too_large", f"the body is over {limit} bytes")
-
-
-class _Script:
-    """The pixel's script, with what goes before it, compressed once."""
-
-    def __init__(self, *names: str) -> None:
-        static = resources.files("collector") / "static"
-        self._plain = b"".join((static / name).read_bytes() for name in names)
-        self._bodies = {
-            "br": brotli.compress(self._plain, quality=11),
-            "gzip": gzip.compress(self._plain, 9, mtime=0),
-        }
-        self._etag = f'"{hashlib.sha256(self._plain).hexdigest()[:16]}"'
-
-    def response(self, request: web.BaseRequest) -> web.Response:
-        headers = {
-            "Server": respond.SERVER,
-            "Content-Type": "text/javascript; charset=utf-8",
-            "Cache-Control": _SCRIPT_CACHE,
-            "ETag": self._etag,
-            "Vary": "Accept-Encoding",
-            "X-Content-Type-Options": "nosniff",
-            "Access-Control-Allow-Origin": "*",
-            "Cross-Origin-Resource-Policy": "cross-origin",
-        }
-        if self._etag in request.headers.get("If-None-Match", ""):
-            return web.Response(status=304, headers=headers)
-        accepted = request.headers.get("Accept-Encoding", "")
-        for encoding, body in self._bodies.items():
-            if encoding in accepted:
-                return web.Response(body=body, headers=headers | {"Content-Encoding": encoding})
-        return web.Response(body=self._plain, headers=headers)
