@@ -30,6 +30,7 @@ dist/collector: $(VENV)/binary $(shell find collector -type f -not -name '*.pyc'
 	$(BIN)/pyinstaller --log-level WARN --noconfirm --onefile --name collector \
 		--specpath build --add-data $(CURDIR)/collector/static:collector/static \
 		--add-data $(CURDIR)/collector/store/migrations:collector/store/migrations \
+		--add-data $(CURDIR)/collector/upstream/clickhouse.sql:collector/upstream \
 		--collect-data publicsuffixlist \
 		collector/__main__.py
 

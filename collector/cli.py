@@ -14,7 +14,7 @@ import uvloop
 from collector import __version__, logs, snippet
 from collector.admin.auth import token_file
 from collector.app import DATABASE, App
-from collector.cli_forward import forward
+from collector.cli_forward import forward, schema
 from collector.config import Config
 from collector.errors import CollectorError
 from collector.ingest.sites import DEFAULT_SITE, Sites
@@ -163,6 +163,7 @@ def check_config(file: Path | None, data: str | None) -> None:
 
 
 main.add_command(forward)
+main.add_command(schema)
 
 
 if __name__ == "__main__":

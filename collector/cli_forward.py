@@ -14,6 +14,7 @@ from collector.config import Config, split_listen
 from collector.errors import CollectorError
 from collector.forwarding import describe
 from collector.options import config_option, data_option, load_config, say_error
+from collector.upstream.clickhouse import schema as tables
 from collector.workers.forwarder import Status
 
 _admin_option = click.option(
@@ -124,3 +125,19 @@ def _message(said: bytes) -> str:
     except msgspec.DecodeError:
         return ""
     return str(value.get("message", "")) if isinstance(value, dict) else ""
+
+
+@click.group()
+def schema() -> None:
+    """Print the tables that an upstream needs."""
+
+
+@schema.command()
+@click.option("--database", default="default", show_default=True)
+@click.option("--table", default="events", show_default=True)
+@click.option(
+    "--months", type=click.IntRange(1), default=25, show_default=True, help="Kept so long."
+)
+def clickhouse(database: str, table: str, months: int) -> None:
+    """Print the statements that make ClickHouse's table and view."""
+    click.echo(tables(database, table, months), nl=False)

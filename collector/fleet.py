@@ -53,6 +53,38 @@ class Forward(Section, frozen=True):
             description="http: path at the url [/v1/import with an edge's key, else /v1/batch]",
         ),
     ] = ""
+    servers: Annotated[
+        tuple[str, ...], Meta(description="kafka: brokers to begin with, each HOST:PORT")
+    ] = ()
+    topic: Annotated[str, Meta(description="kafka: where events go, keyed by visitor")] = ""
+    security: Annotated[
+        Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"],
+        Meta(description="kafka: how brokers are spoken to"),
+    ] = "plaintext"
+    sasl: Annotated[
+        Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"],
+        Meta(description="kafka: how username and password are proven"),
+    ] = "PLAIN"
+    username: Annotated[str, Meta(description="kafka, clickhouse: who writes")] = ""
+    password: Annotated[str, Meta(description="kafka, clickhouse: and its password")] = ""
+    ca_file: Annotated[
+        str, Meta(description="kafka: certificates that are trusted [the system's]")
+    ] = ""
+    cert_file: Annotated[str, Meta(description="kafka: own certificate")] = ""
+    key_file: Annotated[str, Meta(description="kafka: its key")] = ""
+    database: Annotated[Name, Meta(description="clickhouse: the database")] = "default"
+    table: Annotated[
+        Name, Meta(description="clickhouse: the table; `collector schema clickhouse` prints it")
+    ] = "events"
+    file: Annotated[str, Meta(description="file: where lines are appended, as NDJSON")] = ""
+    rotate_bytes: Annotated[
+        Annotated[int, Meta(ge=1)],
+        Meta(
+            description="file: from this size on a new one is begun, and the old one gets the "
+            "time behind its name",
+            extra_json_schema=_BYTES,
+        ),
+    ] = 1_073_741_824
     headers: Annotated[
         tuple[str, ...],
         Meta(description="http, clickhouse: further headers, each as `Name: value`"),
@@ -143,4 +175,9 @@ class Spool(Section, frozen=True):
 
 
 # Which settings of [[forward]] a kind cannot do without.
-NEEDED = {"http": ("url", "key"), "kafka": (), "clickhouse": ("url",), "file": ()}
+NEEDED = {
+    "http": ("url", "key"),
+    "kafka": ("servers", "topic"),
+    "clickhouse": ("url",),
+    "file": ("file",),
+}

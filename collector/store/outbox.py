@@ -26,10 +26,18 @@ def _edge() -> str:
     return f"'[' || {json} || ',' || substr(json_array({', '.join(PLAIN_COLUMNS)}), 2)"
 
 
-def _columns() -> str:
-    """An object of the table's columns."""
-    pairs = ", ".join(f"'{name}', {name}" for name in ("seq", *Event.__struct_fields__))
-    return f"json_object({pairs})"
+_TIMES = ("timestamp", "received_at", "sent_at", "original_timestamp")
+
+
+def _columns(text_times: bool) -> str:
+    """An object of the table's columns; times in milliseconds, or as text in UTC."""
+    pairs = []
+    for name in ("seq", *Event.__struct_fields__):
+        value = name
+        if text_times and name in _TIMES:
+            value = f"strftime('%Y-%m-%d %H:%M:%f', {name} / 1000.0, 'unixepoch')"
+        pairs.append(f"'{name}', {value}")
+    return f"json_object({', '.join(pairs)})"
 
 
 def _segment() -> str:
@@ -77,7 +85,12 @@ def _segment() -> str:
     return " || ".join(optional) + " || '}'"
 
 
-FORMS = {"edge": _edge(), "columns": _columns(), "segment": _segment()}
+FORMS = {
+    "edge": _edge(),
+    "columns": _columns(text_times=False),
+    "clickhouse": _columns(text_times=True),
+    "segment": _segment(),
+}
 _MATCHES = (
     "(?3 IS NULL OR site IN (SELECT value FROM json_each(?3))) AND "
     "(?4 IS NULL OR type IN (SELECT value FROM json_each(?4))) AND "

@@ -1,4 +1,4 @@
-"""To another collector, or to any endpoint with Segment's API."""
+"""To another collector or any endpoint with Segment's API, and what all that speak HTTP share."""
 
 import asyncio
 import base64
@@ -9,6 +9,7 @@ import aiohttp
 import msgspec
 
 from collector import __version__
+from collector.event import Outgoing
 from collector.fleet import Forward
 from collector.upstream.sink import Batch, Denied, Refusal, TooLarge, Unreached, Unwanted
 
@@ -38,6 +39,63 @@ class _Answer(msgspec.Struct):
 _ANSWER = msgspec.json.Decoder(_Answer)
 
 
+class Client:
+    """Posts texts, compressed on a thread, over connections that stay open."""
+
+    def __init__(self, settings: Forward, encoding: str, headers: dict[str, str]) -> None:
+        self.sent_bytes = 0
+        self._settings = settings
+        self._encoding = encoding
+        self._headers = {"User-Agent": f"collector/{__version__}"} | headers | _own(settings)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def post(
+        self, url: str, parts: tuple[str, str, str], rows: list[Outgoing], **query: str
+    ) -> list[Refusal]:
+        """`parts`: what stands before, between and after the events."""
+        body = await asyncio.to_thread(self._body, parts, rows)
+        status, said, retry_after = await self.ask(url, body, self._encoding, **query)
+        self.sent_bytes += len(body)
+        return judge(status, said, retry_after, len(rows))
+
+    async def ask(
+        self, url: str, body: bytes, encoding: str = "none", **query: str
+    ) -> tuple[int, bytes, str]:
+        """Status, body and Retry-After. Raises Unreached."""
+        headers = self._headers
+        if encoding != "none":
+            headers = headers | {"Content-Encoding": encoding}
+        try:
+            async with self._open().post(
+                url, params=query, data=body, headers=headers, allow_redirects=False
+            ) as response:
+                said = await response.content.read(_ANSWER_BYTES)
+                return response.status, said, response.headers.get("Retry-After", "")
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise Unreached(f"{type(error).__name__}: {error}".rstrip(": ")) from None
+
+    async def close(self) -> None:
+        if self._session:
+            await self._session.close()
+
+    def _body(self, parts: tuple[str, str, str], rows: list[Outgoing]) -> bytes:
+        """On a thread: joining and compressing let go of the interpreter lock or are short."""
+        before, between, after = parts
+        text = (before + between.join([row.text for row in rows]) + after).encode()
+        if self._encoding == "zstd":
+            return zstd.compress(text, 3)
+        return gzip.compress(text, 5) if self._encoding == "gzip" else text
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=15),
+                timeout=aiohttp.ClientTimeout(total=self._settings.timeout_s),
+                trust_env=False,
+            )
+        return self._session
+
+
 class Http:
     """Batches as an edge of a collector (key ek_…), or as an ordinary client."""
 
@@ -46,63 +104,39 @@ class Http:
         self.form = "edge" if edge else "segment"
         self.exact = edge
         self.lanes = settings.connections
-        self._settings = settings
-        self._url = settings.url.rstrip("/") + (
-            settings.path or ("/v1/import" if edge else "/v1/batch")
+        path = settings.path or ("/v1/import" if edge else "/v1/batch")
+        self._url = settings.url.rstrip("/") + path
+        self._parts = ('{"events":[' if edge else '{"batch":[', ",", "]}")
+        token = base64.b64encode(f"{settings.key}:".encode()).decode()
+        self.client = Client(
+            settings,
+            encoding(settings, "zstd" if edge else "gzip"),
+            {
+                "Content-Type": EDGE_CONTENT if edge else "application/json",
+                "Authorization": f"Basic {token}",
+            },
         )
-        self._opening = b'{"events":[' if edge else b'{"batch":['
-        chosen: str = settings.compression
-        self._encoding = ("zstd" if edge else "gzip") if chosen == "auto" else chosen
-        self._headers = _headers(settings, EDGE_CONTENT if edge else "application/json")
-        self._session: aiohttp.ClientSession | None = None
-        self.sent_bytes = 0
+
+    @property
+    def sent_bytes(self) -> int:
+        return self.client.sent_bytes
 
     async def send(self, batch: Batch) -> list[Refusal]:
-        body, encoding = await asyncio.to_thread(self._body, batch)
-        headers = self._headers | ({"Content-Encoding": encoding} if encoding else {})
-        try:
-            async with self._open().post(
-                self._url, data=body, headers=headers, allow_redirects=False
-            ) as response:
-                said = await response.content.read(_ANSWER_BYTES)
-                retry_after = response.headers.get("Retry-After", "")
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise Unreached(f"{type(error).__name__}: {error}".rstrip(": ")) from None
-        self.sent_bytes += len(body)
-        return judge(response.status, said, retry_after, len(batch.rows))
+        return await self.client.post(self._url, self._parts, batch.rows)
 
     async def close(self) -> None:
-        if self._session:
-            await self._session.close()
-
-    def _body(self, batch: Batch) -> tuple[bytes, str]:
-        """On a thread: joining and compressing let go of the interpreter lock or are short."""
-        text = self._opening + ",".join([row.text for row in batch.rows]).encode() + b"]}"
-        if self._encoding == "zstd":
-            return zstd.compress(text, 3), "zstd"
-        if self._encoding == "gzip":
-            return gzip.compress(text, 5), "gzip"
-        return text, ""
-
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self.lanes, keepalive_timeout=15),
-                timeout=aiohttp.ClientTimeout(total=self._settings.timeout_s),
-                trust_env=False,
-            )
-        return self._session
+        await self.client.close()
 
 
-def _headers(settings: Forward, content: str) -> dict[str, str]:
-    headers = {"Content-Type": content, "User-Agent": f"collector/{__version__}"}
-    if settings.key:
-        token = base64.b64encode(f"{settings.key}:".encode()).decode()
-        headers["Authorization"] = f"Basic {token}"
-    for header in settings.headers:
-        name, _, value = header.partition(":")
-        headers[name.strip()] = value.strip()
-    return headers
+def encoding(settings: Forward, best: str) -> str:
+    chosen: str = settings.compression
+    return best if chosen == "auto" else chosen
+
+
+def _own(settings: Forward) -> dict[str, str]:
+    """The headers of the settings."""
+    pairs = (header.partition(":") for header in settings.headers)
+    return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 def judge(status: int, said: bytes, retry_after: str, count: int) -> list[Refusal]:

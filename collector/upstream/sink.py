@@ -55,7 +55,9 @@ class Upstream(Protocol):
     form: str
     exact: bool
     lanes: int
-    sent_bytes: int
+
+    @property
+    def sent_bytes(self) -> int: ...
 
     async def send(self, batch: Batch) -> list[Refusal]:
         """Returns when the upstream has stored the batch. Raises the errors above."""

@@ -3,10 +3,18 @@
 from collections.abc import Callable
 
 from collector.fleet import Forward
+from collector.upstream.clickhouse import ClickHouse
+from collector.upstream.file import File
 from collector.upstream.http import Http
+from collector.upstream.kafka import Kafka
 from collector.upstream.sink import Upstream
 
-KINDS: dict[str, Callable[[Forward], Upstream]] = {"http": Http}
+KINDS: dict[str, Callable[[Forward], Upstream]] = {
+    "http": Http,
+    "kafka": Kafka,
+    "clickhouse": ClickHouse,
+    "file": File,
+}
 
 
 def make(settings: Forward) -> Upstream:
