@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from urllib.parse import unquote
 
+import msgspec
 from aiohttp import web
 from aiohttp.http_exceptions import ContentEncodingError
 from aiohttp.web_protocol import RequestPayloadError
@@ -13,6 +13,7 @@ from collector.errors import Refused
 from collector.ingest import respond
 from collector.ingest.script import Scripts
 from collector.ingest.service import Service
+from collector.wire import openapi
 from collector.wire.message import Answer, Client, Request
 from collector.wire.table import Route, documents
 
@@ -32,6 +33,8 @@ class Routes:
         self._scripts = Scripts(config)
         self._documents = tuple(documents(config.clients))
         self._public_url = config.public_url
+        description = msgspec.json.encode(openapi.describe(config))
+        self._description = Answer(200, "application/json", description)
         self.reading = 0  # bodies still coming in
         self.stopping = False
 
@@ -104,6 +107,8 @@ class Routes:
         if request.method in ("GET", "HEAD"):
             if script := self._scripts.response(path, request):
                 return script
+            if path == "/openapi.json":
+                return respond.response(self._description, origin)
             if path == "/healthz":
                 return web.Response(text="ok\n", headers={"Server": respond.SERVER})
             if path == "/readyz":
@@ -124,10 +129,10 @@ class Routes:
     def _document(self, method: str, path: str) -> Answer | None:
         """What a client fetches before it sends."""
         for document in self._documents:
-            found = document.path.fullmatch(path)
-            if found and (method == document.method or (method, document.method) == _HEAD):
-                key = unquote(found.groupdict().get("key", ""))
-                return document.make(key, self._public_url)
+            if method == document.method or (method, document.method) == _HEAD:
+                key = document.key_of(path)
+                if key is not None:
+                    return document.make(key, self._public_url)
         return None
 
 

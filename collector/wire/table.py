@@ -2,31 +2,41 @@
 
 import re
 from collections.abc import Callable, Iterator
+from urllib.parse import unquote
 
 import msgspec
 
 from collector.config import Http, Limits
 from collector.config_clients import Clients
 from collector.errors import Refused
-from collector.wire import edge, native, plausible, rudder, segment, snowplow, umami
+from collector.wire import edge, forms, native, plausible, rudder, segment, snowplow, umami
+from collector.wire.forms import Form
 from collector.wire.message import Answer, Call, Refusal, Request
 
 
 class Protocol(msgspec.Struct, frozen=True, gc=False):
-    """How requests are understood and answered: three functions of wire/."""
+    """How requests are understood and answered: three functions of wire/; and how that is
+    described."""
 
     parse: Callable[[Request, str, Limits], Call]
     answer: Callable[[list[Refusal], int], Answer]
     error: Callable[[Refused], Answer]
+    form: Form
 
 
 class Document(msgspec.Struct, frozen=True, gc=False):
     """What a client fetches before it sends: an answer made of a write key, which the path may
-    hold as `key`, and the collector's public address."""
+    hold as `{key}`, and the collector's public address."""
 
     method: str
-    path: re.Pattern[str]
+    path: str
     make: Callable[[str, str], Answer]
+    summary: str
+
+    def key_of(self, path: str) -> str | None:
+        """The key that a path names, "" where it names none; None when it is another path."""
+        found = re.fullmatch(re.escape(self.path).replace(r"\{key\}", "([^/]+)"), path)
+        return None if found is None else unquote("".join(found.groups()))
 
 
 class Route(msgspec.Struct, frozen=True, gc=False):
@@ -35,18 +45,21 @@ class Route(msgspec.Struct, frozen=True, gc=False):
     kind: str
 
 
-_SINGLE = Protocol(segment.single, segment.answer, segment.error)
-_BATCH = Protocol(segment.batch, segment.answer, segment.error)
-_BEACON = Protocol(segment.beacon, segment.answer, segment.error)
-_IMPORT = Protocol(edge.parse, segment.answer, segment.error)
-_PIXEL = Protocol(segment.pixel, native.answer, native.error)
-_GIF = Protocol(native.gif, native.answer, native.error)
-_SNOWPLOW_GET = Protocol(snowplow.get, snowplow.image, snowplow.image_error)
-_SNOWPLOW_POST = Protocol(snowplow.post, snowplow.answer, snowplow.error)
-_PLAUSIBLE = Protocol(plausible.event, plausible.answer, plausible.error)
-_UMAMI = Protocol(umami.send, umami.answer, umami.error)
-_UMAMI_BATCH = Protocol(umami.batch, umami.batch_answer, umami.error)
+_BATCH = Protocol(segment.batch, segment.answer, segment.error, forms.BATCH)
+_BEACON = Protocol(segment.beacon, segment.answer, segment.error, forms.BATCH)
+_IMPORT = Protocol(edge.parse, segment.answer, segment.error, forms.BATCH)
+_PIXEL = Protocol(segment.pixel, native.answer, native.error, forms.SEGMENT_PIXEL)
+_GIF = Protocol(native.gif, native.answer, native.error, forms.GIF)
+_SNOWPLOW_GET = Protocol(snowplow.get, snowplow.image, snowplow.image_error, forms.SNOWPLOW_GET)
+_SNOWPLOW_POST = Protocol(snowplow.post, snowplow.answer, snowplow.error, forms.SNOWPLOW_POST)
+_PLAUSIBLE = Protocol(plausible.event, plausible.answer, plausible.error, forms.PLAUSIBLE)
+_UMAMI = Protocol(umami.send, umami.answer, umami.error, forms.UMAMI)
+_UMAMI_BATCH = Protocol(umami.batch, umami.batch_answer, umami.error, forms.UMAMI_BATCH)
 _SHORT = {"identify": "i", "track": "t", "page": "p", "screen": "s", "group": "g", "alias": "a"}
+_SINGLE = {
+    kind: Protocol(segment.single, segment.answer, segment.error, forms.call(kind))
+    for kind in _SHORT
+}
 
 
 def routes(http: Http, clients: Clients) -> dict[str, Route]:
@@ -63,7 +76,7 @@ def routes(http: Http, clients: Clients) -> dict[str, Route]:
             table |= paths
     if clients.snowplow and http.redirect_domains:
         redirect = snowplow.redirect(http.redirect_domains)
-        protocol = Protocol(redirect, snowplow.image, snowplow.image_error)
+        protocol = Protocol(redirect, snowplow.image, snowplow.image_error, forms.SNOWPLOW_REDIRECT)
         table["/r/tp2"] = Route("GET", protocol, "event")
     return table
 
@@ -72,7 +85,7 @@ def _calls() -> dict[str, Route]:
     """What Segment's clients and RudderStack's have in common."""
     paths = {"/v1/batch": Route("POST", _BATCH, "batch")}
     for kind in _SHORT:
-        paths[f"/v1/{kind}"] = Route("POST", _SINGLE, kind)
+        paths[f"/v1/{kind}"] = Route("POST", _SINGLE[kind], kind)
     return paths
 
 
@@ -80,7 +93,7 @@ def _segment() -> dict[str, Route]:
     paths = _calls()
     paths["/v1/b"] = Route("POST", _BATCH, "batch")
     for kind, letter in _SHORT.items():
-        paths[f"/v1/{letter}"] = Route("POST", _SINGLE, kind)
+        paths[f"/v1/{letter}"] = Route("POST", _SINGLE[kind], kind)
         paths[f"/v1/pixel/{kind}"] = Route("GET", _PIXEL, kind)
     return paths
 
@@ -106,10 +119,15 @@ CLIENTS: dict[str, dict[str, Route]] = {
 }
 DOCUMENTS: dict[str, tuple[Document, ...]] = {
     "segment": (
-        Document("GET", re.compile(r"/v1/projects/(?P<key>[^/]+)/settings"), segment.settings),
-        Document("POST", re.compile(r"/v1/m"), segment.metrics),
+        Document(
+            "GET", "/v1/projects/{key}/settings", segment.settings, "the browser SDK's settings"
+        ),
+        Document("POST", "/v1/m", segment.metrics, "the browser SDK's metrics of itself, not kept"),
     ),
-    "rudderstack": (Document("GET", re.compile(r"/sourceConfig/?"), rudder.source_config),),
+    "rudderstack": tuple(
+        Document("GET", path, rudder.source_config, "the browser SDK's settings")
+        for path in ("/sourceConfig", "/sourceConfig/")
+    ),
 }
 
 
