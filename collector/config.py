@@ -10,6 +10,7 @@ from msgspec import Meta, Struct, field
 
 from collector.config_clients import Clients
 from collector.config_privacy import Privacy
+from collector.config_rates import Rates
 from collector.fleet import Edge, Forward, Spool
 from collector.section import Count, Name, Port, Seconds, Section, UrlPath
 
@@ -298,6 +299,7 @@ class Config(Section, frozen=True):
     admin: Admin = field(default_factory=Admin)
     store: Store = field(default_factory=Store)
     limits: Limits = field(default_factory=Limits)
+    rates: Rates = field(default_factory=Rates)
     privacy: Privacy = field(default_factory=Privacy)
     people: People = field(default_factory=People)
     clients: Clients = field(default_factory=Clients)

@@ -29,11 +29,12 @@ class Refused(CollectorError):
     """A request or an event that is not taken.
 
     `status` is the HTTP status, `code` the word clients switch on, `message` says what
-    was expected and where.
+    was expected and where. `retry_after`: seconds after which a 429 or 503 may pass.
     """
 
-    def __init__(self, status: int, code: str, message: str) -> None:
+    def __init__(self, status: int, code: str, message: str, retry_after: int = 1) -> None:
         super().__init__(message)
+        self.retry_after = retry_after
         self.status = status
         self.code = code
         self.message = message

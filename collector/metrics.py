@@ -22,6 +22,7 @@ COUNTERS = {
     "malformed_requests": "Requests that were no HTTP.",
     "refused_connections": "Connections closed at once, too many being open.",
     "refused_requests": "Requests refused as a whole (key, origin, size, form).",
+    "limited_requests": "Those of them whose address or key sent too many (429).",
     "declined_events": "Events that a site's privacy setting turned away.",
     "overloaded_requests": "Requests refused because the buffer was full.",
     "unavailable_requests": "Requests refused because the store could not write.",
@@ -41,6 +42,7 @@ class Metrics(msgspec.Struct):
     malformed_requests: int = 0
     refused_connections: int = 0
     refused_requests: int = 0
+    limited_requests: int = 0
     declined_events: int = 0
     overloaded_requests: int = 0
     unavailable_requests: int = 0

@@ -113,13 +113,8 @@ _EXPECTED = {
 
 def _check(config: Config) -> None:
     """What types alone cannot say."""
-    for i, text in enumerate(config.http.trusted_proxies):
-        try:
-            ipaddress.ip_network(text, strict=False)
-        except ValueError:
-            raise ConfigError(
-                f"http.trusted_proxies[{i}]: expected a network as 10.0.0.0/8, got {text!r}"
-            ) from None
+    _check_networks("http.trusted_proxies", config.http.trusted_proxies)
+    _check_networks("rates.exempt", config.rates.exempt)
     for i, pattern in enumerate(config.privacy.scrub_patterns):
         try:
             re.compile(pattern)
@@ -161,6 +156,16 @@ def _check_fleet(config: Config, keys: dict[str, str]) -> None:
             name, colon, _ = header.partition(":")
             if not (colon and name.strip() and header.isascii() and header.isprintable()):
                 raise ConfigError(f"forward[{i}].headers[{j}]: expected `Name: value`")
+
+
+def _check_networks(path: str, networks: tuple[str, ...]) -> None:
+    for i, text in enumerate(networks):
+        try:
+            ipaddress.ip_network(text, strict=False)
+        except ValueError:
+            raise ConfigError(
+                f"{path}[{i}]: expected a network as 10.0.0.0/8, got {text!r}"
+            ) from None
 
 
 def _unique(seen: dict[str, str], value: str, path: str) -> None:

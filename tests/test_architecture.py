@@ -13,6 +13,7 @@ GROUND = {
     "errors",
     "fleet",
     "config_privacy",
+    "config_rates",
     "section",
     "metrics",
     "clock",

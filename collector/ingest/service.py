@@ -11,6 +11,7 @@ from collector.errors import CollectorError, Conflict, Overloaded, Refused
 from collector.event import Event, Reject
 from collector.ingest import cookieless, marks
 from collector.ingest.edges import EdgeKeys
+from collector.ingest.rates import Gate
 from collector.ingest.sites import Site, Sites
 from collector.ingest.visitor import Greeting, Visitors
 from collector.metrics import Metrics
@@ -45,6 +46,7 @@ class Service:
         self._limits = config.limits
         self._rules = Rules.of(config.privacy)
         self._scrubber = Scrubber(config.privacy)
+        self._gate = Gate(config.rates)
         self._visitors = visitors
         self._salt = salt
         self._sites = sites
@@ -69,6 +71,8 @@ class Service:
                 raise Refused(413, "too_large", f"the body is over {self.max_body} bytes")
             if self._writer.full:  # before any work: under overload refusing must be cheap
                 raise Overloaded("the buffer is full")
+            if self._gate.counts_addresses:
+                self._gate.admit_address(self._place(request)[0])
             call = protocol.parse(request, route.kind, self._limits)
             self._take(call, protocol, request, reply)
         except Overloaded as error:
@@ -76,6 +80,7 @@ class Service:
             reply(protocol.error(Refused(503, "overloaded", f"{error}; try again")))
         except Refused as error:
             metrics.refused_requests += 1
+            metrics.limited_requests += error.status == 429
             reply(protocol.error(error))
 
     @property
@@ -101,6 +106,9 @@ class Service:
             if call.named is None
             else self._sites.named(call.named, client.origin)
         )
+        if self._gate.counts_keys:
+            key, address = call.key or site.name, self._place(request)[0]
+            self._gate.admit_key(key, address, len(call.items) + len(call.refused))
         if self._rules.declines(client.gpc, client.dnt):
             call.declined = len(call.items)
             self._decline(call, protocol, request, reply)

@@ -74,7 +74,7 @@ def answer(refused: list[Refusal], stored: int) -> Answer:
 def error(refused: Refused) -> Answer:
     """503 when it cannot be stored; anything else is the client's and gets its GIF."""
     status = refused.status if refused.status in (429, 503) else 200
-    retry = (("Retry-After", "1"),) if status != 200 else ()
+    retry = (("Retry-After", str(refused.retry_after)),) if status != 200 else ()
     return Answer(status, "image/gif", GIF, NO_STORE + retry)
 
 

@@ -68,7 +68,7 @@ def answer(refused: list[Refusal], stored: int) -> Answer:
 def error(refused: Refused) -> Answer:
     """Its `errors` beside our code and message."""
     body = {"success": False, "code": refused.code, "message": refused.message}
-    headers = (("Retry-After", "1"),) if refused.status in (429, 503) else ()
+    headers = (("Retry-After", str(refused.retry_after)),) if refused.status in (429, 503) else ()
     encoded = msgspec.json.encode(body | {"errors": {"request": [refused.message]}})
     return Answer(refused.status, "application/json", encoded, headers)
 

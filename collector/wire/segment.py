@@ -109,7 +109,7 @@ def answer(refused: list[Refusal], stored: int) -> Answer:
 
 def error(refused: Refused) -> Answer:
     body = {"success": False, "code": refused.code, "message": refused.message}
-    headers = (("Retry-After", "1"),) if refused.status in (429, 503) else ()
+    headers = (("Retry-After", str(refused.retry_after)),) if refused.status in (429, 503) else ()
     return Answer(refused.status, _JSON, msgspec.json.encode(body), headers)
 
 

@@ -134,7 +134,7 @@ def image_error(refused: Refused) -> Answer:
 
 def _status(refused: Refused) -> tuple[int, tuple[tuple[str, str], ...]]:
     if refused.status in (429, 503):
-        return refused.status, (("Retry-After", "1"),)
+        return refused.status, (("Retry-After", str(refused.retry_after)),)
     again = refused.status in _FOR_GOOD or refused.status == 408
     return refused.status if again else 400, ()
 

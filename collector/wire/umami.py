@@ -110,7 +110,7 @@ def batch_answer(refused: list[Refusal], stored: int) -> Answer:
 
 
 def error(refused: Refused) -> Answer:
-    headers = (("Retry-After", "1"),) if refused.status in (429, 503) else ()
+    headers = (("Retry-After", str(refused.retry_after)),) if refused.status in (429, 503) else ()
     return Answer(refused.status, _JSON, msgspec.json.encode(_said(refused)), headers)
 
 
