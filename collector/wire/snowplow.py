@@ -27,6 +27,12 @@ class _Payload(msgspec.Struct, gc=False):
     schema: str | None = None
 
 
+class _Whole(msgspec.Struct, gc=False):
+    data: list[msgspec.Raw]
+    schema: str | None = None
+
+
+_WHOLE = msgspec.json.Decoder(_Whole)
 _PAYLOAD = msgspec.json.Decoder(_Payload)
 _PARAMS = msgspec.json.Decoder(dict[str, str | int | float | bool | None])
 _ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -56,15 +62,15 @@ def _one(request: Request, given: Params, limits: Limits) -> Call:
 def post(request: Request, kind: str, limits: Limits) -> Call:
     """`{"schema": "…payload_data…", "data": [{…}, …]}`. The first event names the site."""
     try:
-        _, spans = decode.split(request.body, "data", _PAYLOAD)
-        decode.check_count(len(spans), limits)
+        events = _events(request.body)
+        decode.check_count(len(events), limits)
     except Refused as error:
         return _call(request, [], [Refusal(0, error, request.body)], {})
     items: list[Item] = []
     refused: list[Refusal] = []
     first: Params = {}
-    for index, (start, end) in enumerate(spans):
-        raw, at = request.body[start:end], f"$.data[{index}]"
+    for index, raw in enumerate(events):
+        at = f"$.data[{index}]"
         try:
             params = _params(raw, limits, at)
             first = first if "aid" in first else params
@@ -72,6 +78,15 @@ def post(request: Request, kind: str, limits: Limits) -> Call:
         except Refused as error:
             refused.append(Refusal(index, error, raw))
     return _call(request, items, refused, first)
+
+
+def _events(body: bytes) -> list[bytes]:
+    """The bytes of each event; of a body that is unsound in one of them too."""
+    try:
+        return [bytes(raw) for raw in _WHOLE.decode(body).data]
+    except _ERRORS:
+        _, spans = decode.split(body, "data", _PAYLOAD)
+        return [body[start:end] for start, end in spans]
 
 
 def redirect(domains: tuple[str, ...]) -> Callable[[Request, str, Limits], Call]:

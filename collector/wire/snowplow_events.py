@@ -125,9 +125,9 @@ def _embedded(params: Params, plain: str, coded: str, limits: Limits, at: str) -
     """The JSON in one of two parameters, looked through."""
     text, code = params.pop(plain, None), params.pop(coded, None)
     if code is not None:
-        code = code.translate(_STANDARD).rstrip("=")
+        coding = code.encode().translate(_STANDARD).rstrip(b"=")
         try:
-            raw = base64.b64decode(code + "=" * (-len(code) % 4), validate=True)
+            raw = base64.b64decode(coding + b"=" * (-len(coding) % 4), validate=True)
         except (binascii.Error, ValueError):
             raise invalid(f"expected base64 - at `{at}.{coded}`") from None
     elif text is not None:
@@ -138,7 +138,7 @@ def _embedded(params: Params, plain: str, coded: str, limits: Limits, at: str) -
     return raw
 
 
-_STANDARD = str.maketrans("-_ ", "+/+")  # a plus that was not escaped in a query is a space
+_STANDARD = bytes.maketrans(b"-_ ", b"+/+")  # a plus that was not escaped in a query is a space
 
 Parsed = tuple[str, str | None, Mapping[str, Any]]
 
