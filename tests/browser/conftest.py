@@ -156,6 +156,12 @@ async def site() -> AsyncIterator[Site]:
 
 
 @pytest.fixture
+def browser_setup() -> tuple[str, list[str]]:
+    """Where Chromium is, and its flags, for a test that starts one of its own."""
+    return CHROMIUM, FLAGS
+
+
+@pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
