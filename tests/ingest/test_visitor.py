@@ -289,3 +289,14 @@ async def test_one_collector_under_several_domains_has_a_cookie_for_each(shop):
 )
 def test_the_registrable_domain(host, domain):
     assert registrable(host) == domain
+
+
+async def test_visitors_whose_heads_are_alike_keep_their_own_cookies(shop):
+    """Behind a proxy they share a connection, and the head is remembered but for the cookie."""
+    one, two = Browser(shop), Browser(shop)
+    await one.send("visitor-1")
+    await two.send("visitor-2")
+    for _ in range(3):
+        assert (await one.send("new", fresh=True))["anonymousId"] == "visitor-1"
+        assert (await two.send("new", fresh=True))["anonymousId"] == "visitor-2"
+    assert stored(shop)[2:] == ["visitor-1", "visitor-2"] * 3
