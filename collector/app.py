@@ -23,14 +23,12 @@ from collector.ingest.service import Service
 from collector.ingest.sites import Sites
 from collector.ingest.visitor import Visitors
 from collector.metrics import Exporter, Metrics, resident_bytes
-from collector.store import cursors, people
+from collector.persons import Persons
 from collector.store import database as db
 from collector.store.edges import open_edges
 from collector.store.log import EventLog, claim, open_log
 from collector.store.reader import Reader
 from collector.store.salts import destroy_salt
-from collector.workers.follow import Follower
-from collector.workers.projector import Projector
 from collector.workers.salts import Salts
 from collector.workers.writer import Writer
 
@@ -60,7 +58,7 @@ class App:
         self._service: Service
         self._routes: Routes
         self._server: IngestServer
-        self.followers: list[Follower] = []
+        self.persons: Persons
         self._readers: list[Reader] = []
         self._runners: list[web.BaseRunner] = []
         self.forwarding: Forwarding
@@ -85,10 +83,23 @@ class App:
             self.exporter.parts.append(self.forwarding.metrics)
             visitors = Visitors(config.privacy, config.public_url, await self._cookie_secret())
             await self._start_salts()
-            self._service = Service(
-                config, self.sites, self.writer, self.metrics, visitors, self._salts.current
+            self.persons = Persons(
+                config,
+                [site.name for site in self.sites.all],
+                self._database,
+                await self._reader(),
+                self.data,
             )
-            await self._follow()
+            self._service = Service(
+                config,
+                self.sites,
+                self.writer,
+                self.metrics,
+                visitors,
+                self._salts.current,
+                self.persons.suppressed,
+            )
+            await self.persons.start(committed)
             await self._listen_public()
             await self._listen_admin()
             await self.forwarding.start()
@@ -111,8 +122,8 @@ class App:
             await self._salts.stop()
         if hasattr(self, "writer"):
             await self.writer.stop()
-        for follower in self.followers:
-            await follower.stop()
+        if hasattr(self, "persons"):
+            await self.persons.stop()
         for reader in self._readers:
             await reader.close()
         for runner in self._runners:
@@ -170,16 +181,6 @@ class App:
     async def _cookie_secret(self) -> bytes:
         made = await self._database.run(db.meta, "cookie_secret", lambda: secrets.token_hex(32))
         return bytes.fromhex(made)
-
-    async def _follow(self) -> None:
-        """Start what reads the log, each where its cursor stands."""
-        if self.config.profile == "edge":
-            return
-        projector = Projector(await self._reader(), self._database, self.config.people)
-        position = await self._database.run(cursors.position, people.CURSOR)
-        self.followers = [Follower(people.CURSOR, projector, self.writer.committed, position)]
-        for follower in self.followers:
-            follower.start()
 
     async def _reader(self) -> Reader:
         self._readers.append(await Reader.open(self.data / DATABASE))
@@ -245,7 +246,10 @@ class App:
             await asyncio.sleep(0.01)
 
     def _api(self) -> list[web.RouteDef]:
-        return forward.routes(self.forwarding.status, self.forwarding.rewind)
+        return [
+            *forward.routes(self.forwarding.status, self.forwarding.rewind),
+            *self.persons.routes(),
+        ]
 
     def status(self) -> dict[str, str]:
         """The rows of the status page."""
@@ -260,7 +264,7 @@ class App:
             "rejected since start": f"{metrics.rejected_events:,}",
             "requests refused since start": f"{metrics.refused_requests:,}",
             "waiting for the disk": f"{self.writer.buffered_events:,}",
-            "not yet projected (people, purchases)": self._behind(),
+            "not yet projected (people, purchases)": self.persons.row(),
             "one sync of this disk": f"{self.sync_s * 1000:.1f} ms",
             "running for": f"{time.time() - metrics.started_at:,.0f} s",
             "memory": f"{resident_bytes() / 1e6:,.0f} MB",
@@ -280,7 +284,7 @@ class App:
             "log_last_seq": ("The newest event's number.", lambda: self._log.last_seq),
             "projector_lag_events": (
                 "Events in the log that people and purchases do not yet speak of.",
-                lambda: self.followers[0].lag,
+                lambda: self.persons.lag,
             ),
             "store_available": (
                 "1 when the last commit succeeded.",
@@ -288,12 +292,6 @@ class App:
             ),
             "wal_bytes": ("Size of the write-ahead log.", self._wal_bytes),
         }
-
-    def _behind(self) -> str:
-        projector = self.followers[0]
-        return f"{projector.lag:,} events" + (
-            f" ({projector.failure})" if projector.failure else ""
-        )
 
     def _wal_bytes(self) -> float:
         try:

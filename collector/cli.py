@@ -15,6 +15,7 @@ from collector import __version__, logs, snippet
 from collector.admin.auth import token_file
 from collector.app import DATABASE, App
 from collector.cli_forward import forward, schema
+from collector.cli_people import access, forget, rebuild
 from collector.config import Config
 from collector.errors import CollectorError
 from collector.ingest.sites import DEFAULT_SITE, Sites
@@ -162,8 +163,8 @@ def check_config(file: Path | None, data: str | None) -> None:
     click.echo(f"Settings are sound. Sites: {sites}. Data: {config.data}")
 
 
-main.add_command(forward)
-main.add_command(schema)
+for command in (forward, schema, forget, access, rebuild):
+    main.add_command(command)
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ def forward() -> None:
 def status(file: Path | None, data: str | None, admin: str | None, as_json: bool) -> None:
     """Show each upstream's lag, last error and next try."""
     config = load_config(file, data=data, admin__listen=admin)
-    body = _ask(config, "GET", "/api/forward")
+    body = ask(config, "GET", "/api/forward")
     if as_json:
         click.echo(body)
         return
@@ -76,7 +76,7 @@ def rewind(
     if (to is None) == (seq is None):
         say_error(CollectorError("one of --to and --seq is needed"))
     wanted = {"seq": seq} if to is None else {"time": _milliseconds(to)}
-    body = _ask(config, "POST", f"/api/forward/{name}/rewind", msgspec.json.encode(wanted))
+    body = ask(config, "POST", f"/api/forward/{name}/rewind", msgspec.json.encode(wanted))
     click.echo(f"{name} goes on after event {msgspec.json.decode(body)['seq']:,}")
 
 
@@ -92,10 +92,13 @@ def _ago(at: float) -> str:
     return f"{max(0.0, time.time() - at):,.0f} s ago"
 
 
-def _ask(config: Config, method: str, path: str, body: bytes | None = None) -> bytes:
+def ask(
+    config: Config, method: str, path: str, body: bytes | None = None, timeout_s: float = 30
+) -> bytes:
+    """What the running collector answers on its admin listener; ends with an error otherwise."""
     host, port = split_listen(config.admin.listen)
     headers = {"Authorization": f"Bearer {_token(config)}"}
-    connection = HTTPConnection(host, port, timeout=30)
+    connection = HTTPConnection(host, port, timeout=timeout_s)
     try:
         connection.request(method, path, body, headers)
         response = connection.getresponse()

@@ -15,6 +15,7 @@ from collector.ingest.rates import Gate
 from collector.ingest.sites import Site, Sites
 from collector.ingest.visitor import Greeting, Visitors
 from collector.metrics import Metrics
+from collector.store.suppressed import Suppressed, emptied
 from collector.wire import bots, build
 from collector.wire.address import Addresses
 from collector.wire.message import Answer, Call, Client, Request
@@ -40,7 +41,9 @@ class Service:
         metrics: Metrics,
         visitors: Visitors,
         salt: Callable[[], bytes],
+        suppressed: Suppressed,
     ) -> None:
+        self.suppressed = suppressed
         self.routes: dict[str, Route] = routes(config.http, config.clients)
         self.max_body = config.limits.batch_bytes
         self._limits = config.limits
@@ -118,6 +121,10 @@ class Service:
             greeting = self._visitors.part(request)
         arrival = self._arrival(call, request, site)
         events = marks.marked(build.events(call, arrival), site)
+        if self.suppressed:
+            kept = [event for event in events if not self.suppressed.covers(event)]
+            call.declined += len(events) - len(kept)
+            events = kept
         rejects = self._rejects(call, arrival) if call.refused else []
         if not events and not rejects:
             self._decline(call, protocol, request, reply)
@@ -170,6 +177,9 @@ class Service:
         if not events:
             reply(protocol.answer([], 0))
             return
+        if self.suppressed:
+            covers = self.suppressed.covers
+            events = [emptied(event) if covers(event) else event for event in events]
         answer, refuse = protocol.answer([], len(events)), self._unavailable[protocol]
         self._writer.submit(events, [], len(request.body), reply, answer, refuse, edge)
         self.metrics.accepted_events += len(events)

@@ -141,6 +141,10 @@ class Ties:
         others = [t for t in self.of(tie.key) if kind_of(t.owner) != kind_of(tie.owner)]
         self._put(tie.key, others + before + new + after)
 
+    def drop(self, key: int, owners: set[int]) -> None:
+        """`key` was never said to be one of these."""
+        self._put(key, [tie for tie in self.of(key) if tie.owner not in owners])
+
     def _put(self, key: int, ties: list[Tie]) -> None:
         ties = sorted(ties, key=lambda tie: tie.place)[: self._rules.people_per_id]
         before = {tie.owner for tie in self._of[key]}

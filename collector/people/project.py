@@ -262,6 +262,18 @@ class Projection:
                 )
             )
 
+    def forget(self, dead: list[int]) -> Changes:
+        """What it means for everybody else that these keys are no more."""
+        gone = set(dead)
+        for owner in dead:
+            for key in {tie.key for tie in self._ties.to(owner)} - gone:
+                self._ties.drop(key, gone)
+        changes = self.changes()
+        changes.keys = [key for key in changes.keys if key.number not in gone]
+        changes.ties = {key: ties for key, ties in changes.ties.items() if key not in gone}
+        changes.periods = {key: p for key, p in changes.periods.items() if key not in gone}
+        return changes
+
     def changes(self) -> Changes:
         before = {key: self._keys[key].person for key in self._dirty}
         owners = self._settle()

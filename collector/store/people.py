@@ -147,12 +147,13 @@ def apply(connection: sqlite.Connection, changes: Changes, repeat_ms: int, seq: 
     """Write a step's work and its cursor in one transaction; returns the seconds it took."""
     started = time.perf_counter()
     with cursors.transaction(connection):
-        _put(connection, changes, repeat_ms)
+        put(connection, changes, repeat_ms)
         cursors.move(connection, CURSOR, seq)
     return time.perf_counter() - started
 
 
-def _put(connection: sqlite.Connection, changes: Changes, repeat_ms: int) -> None:
+def put(connection: sqlite.Connection, changes: Changes, repeat_ms: int) -> None:
+    """`changes` as rows; inside a transaction."""
     run = connection.execute
     if changes.keys:
         run(_PUT_KEYS, (_text(changes.keys),))
@@ -168,8 +169,27 @@ def _put(connection: sqlite.Connection, changes: Changes, repeat_ms: int) -> Non
         run(_PUT_BLOCKS, (_text(list(changes.latest.items())),))
     purchases.put(connection, changes, repeat_ms)
     if changes.people:
-        people = _text(changes.people)
-        run(_PUT_PEOPLE, (people,))
-        if changes.moved_people:
-            run(_DROP_PEOPLE, (people,))
-            run(_PUT_MOVED, (_text(changes.moved_people),))
+        refresh(connection, changes.people)
+    if changes.moved_people:
+        run(_PUT_MOVED, (_text(changes.moved_people),))
+
+
+def refresh(connection: sqlite.Connection, numbers: list[int]) -> None:
+    """Make the rows of `people` anew from their keys; who has none is no more."""
+    among = _text(numbers)
+    connection.execute(_PUT_PEOPLE, (among,))
+    connection.execute(_DROP_PEOPLE, (among,))
+
+
+PROJECTED = (
+    "people", "person_keys", "person_ties", "person_periods", "event_keys", "event_blocks",
+    "purchases", "purchase_items", "leads", "order_items",
+)  # fmt: skip
+
+
+def start_over(connection: sqlite.Connection) -> None:
+    """Drop all that was projected; the next step begins at the log's start."""
+    with cursors.transaction(connection):
+        for table in PROJECTED:
+            connection.execute(f"DELETE FROM {table}")
+        cursors.move(connection, CURSOR, 0)

@@ -101,6 +101,11 @@ def put(connection: sqlite.Connection, changes: Changes, repeat_ms: int) -> None
         _settle_items(connection, _text(sorted(orders)))
 
 
+def settle_orders(connection: sqlite.Connection, orders: str) -> None:
+    """Which of the purchases with an order id counts; `orders`: JSON of [site, order id]."""
+    connection.execute(_SETTLE_ORDERS, (orders,))
+
+
 def _settle_items(connection: sqlite.Connection, orders: str) -> None:
     """Items that came apart belong to the purchase of their order that counts."""
     connection.execute(_DROP_ORDERED, (orders,))

@@ -27,22 +27,26 @@ class Projector:
     def __init__(self, reader: Reader, database: Database, settings: People) -> None:
         self._reader = reader
         self._database = database
-        self._rules = rules(settings)
+        self.rules = rules(settings)
         self._limit = settings.step_events
+        self.gives_way = True
+        self.lock = asyncio.Lock()  # held from reading to writing: nothing changes in between
         self._pace_s = settings.pace_ms / 1000
         self._looked = time.perf_counter(), time.thread_time()
 
     async def __call__(self, after: int, last_seq: int) -> int:
         started = time.perf_counter()
-        changes, seq = await self._reader.run(self._plan, after, last_seq)
-        await self._database.run(people.apply, changes, self._rules.repeat_ms, seq)
-        await self._give_way(time.perf_counter() - started, seq - after)
+        async with self.lock:
+            changes, seq = await self._reader.run(self._plan, after, last_seq)
+            await self._database.run(people.apply, changes, self.rules.repeat_ms, seq)
+        if self.gives_way:
+            await self._give_way(time.perf_counter() - started, seq - after)
         return seq
 
     def _plan(self, connection: Any, after: int, last_seq: int) -> tuple[Changes, int]:
         past = people.Stored(connection)
         rows = past.rows(after, last_seq, self._limit)
-        projection = Projection(past, self._rules)
+        projection = Projection(past, self.rules)
         projection.take(rows)
         seq = rows[-1].seq if len(rows) == self._limit else last_seq
         return projection.changes(), seq

@@ -1,0 +1,213 @@
+"""`collector forget`, `access` and `rebuild`: on a stopped collector at its files, else through
+the running one."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+import click
+import msgspec
+
+from collector.app import DATABASE
+from collector.cli_forward import ask
+from collector.config import Config
+from collector.errors import CollectorError
+from collector.ingest.sites import DEFAULT_SITE
+from collector.options import config_option, data_option, load_config, say_error
+from collector.persons import Persons
+from collector.store import cursors, erase, people
+from collector.store import database as db
+from collector.store.log import claim
+from collector.store.reader import Reader
+from collector.store.suppressed import Suppressed
+from collector.workers.erasure import Finder, Report, named
+
+T = TypeVar("T")
+_whom = [
+    config_option,
+    data_option,
+    click.option("--user", help="A user id."),
+    click.option("--anonymous", help="An anonymous id."),
+    click.option("--email", help="An e-mail address."),
+    click.option("--site", help="The site [default: all that know the name]."),
+]
+
+
+def _of_person(command: Callable[..., None]) -> Callable[..., None]:
+    for option in reversed(_whom):
+        command = option(command)
+    return command
+
+
+@click.command()
+@_of_person
+@click.option("--lift", is_flag=True, help="Let the name be recorded again; erases nothing.")
+def forget(
+    file: Path | None,
+    data: str | None,
+    user: str | None,
+    anonymous: str | None,
+    email: str | None,
+    site: str | None,
+    lift: bool,
+) -> None:
+    """Erase a person everywhere, keep it from coming back, and prove it."""
+    config = load_config(file, data=data)
+    try:
+        kind, value = named(user, anonymous, email)
+        if lift:
+            _lift(config, kind, value, site)
+            return
+        report = _forget(config, {"user": user, "anonymous": anonymous, "email": email}, site)
+    except CollectorError as error:
+        say_error(error)
+    _show(config, report)
+
+
+def _forget(config: Config, name: dict[str, str | None], site: str | None) -> Report:
+    async def alone(persons: Persons) -> Report:
+        await _catch_up(persons)
+        return await persons.forget(name["user"], name["anonymous"], name["email"], site)
+
+    if _running(config):
+        body = msgspec.json.encode({**name, "site": site})
+        said = ask(config, "POST", "/api/forget", body, timeout_s=3600)
+        return msgspec.json.decode(said, type=Report)
+    return asyncio.run(_alone(config, alone))
+
+
+def _show(config: Config, report: Report) -> None:
+    click.echo(f"{report.people} people, {report.names} names (ids and addresses)")
+    for table, count in report.removed.items():
+        click.echo(f"  removed: {count:,} {table}")
+    for upstream in config.forward:
+        click.echo(f"  was forwarded to {upstream.name}: to be erased there too")
+    if report.found_in:
+        click.echo(f"NOT gone from: {', '.join(report.found_in)}")
+        sys.exit(1)
+    click.echo(f"Searched every file in {config.data}: {report.searched_for} names, none found.")
+
+
+def _lift(config: Config, kind: str, value: str, site: str | None) -> None:
+    if _running(config):
+        raise CollectorError("--lift: stop the collector first")
+    suppressed = Suppressed(Path(config.data))
+    sites = [site] if site else _sites(config)
+    lifted = suppressed.lift((name, kind, value) for name in sites)
+    click.echo(f"{lifted} names may be recorded again")
+
+
+@click.command()
+@_of_person
+def access(
+    file: Path | None,
+    data: str | None,
+    user: str | None,
+    anonymous: str | None,
+    email: str | None,
+    site: str | None,
+) -> None:
+    """Print all that is stored of a person, a JSON object a row."""
+    config = load_config(file, data=data)
+
+    async def show(finder: Finder) -> None:
+        kind, value = named(user, anonymous, email)
+        target = await finder.find(kind, value, [site] if site else _sites(config))
+        async for table, row in finder.access(target):
+            shown = {
+                name: value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+                for name, value in row.items()
+            }
+            click.echo(msgspec.json.encode({"table": table, **shown}))
+
+    try:
+        asyncio.run(_reading(config, show))
+    except CollectorError as error:
+        say_error(error)
+
+
+@click.command()
+@config_option
+@data_option
+def rebuild(file: Path | None, data: str | None) -> None:
+    """Make people, purchases and leads anew from the log."""
+    config = load_config(file, data=data)
+    try:
+        if _running(config):
+            said = msgspec.json.decode(ask(config, "POST", "/api/rebuild", b"", timeout_s=600))
+            click.echo(f"The running collector makes them anew from {said['events']:,} events;")
+            click.echo("collector_projector_lag_events on /metrics tells how far it is.")
+            return
+        count = asyncio.run(_alone(config, _rebuild))
+    except CollectorError as error:
+        say_error(error)
+    click.echo(f"Made anew from {count:,} events.")
+
+
+async def _rebuild(persons: Persons) -> int:
+    await persons.rebuild()
+    return await _catch_up(persons, show=True)
+
+
+async def _catch_up(persons: Persons, show: bool = False) -> int:
+    """Project what is left of the log; returns the number of the last event."""
+    reader, projector = persons.reader, persons.projector
+    projector.gives_way = False
+    position = await reader.run(cursors.position, people.CURSOR)
+    last = await reader.run(erase.last_seq)
+    with click.progressbar(length=last - position, label="Projecting", hidden=not show) as bar:
+        while position < last:
+            moved = await projector(position, last)
+            bar.update(moved - position)
+            position = moved
+    return last
+
+
+async def _alone(config: Config, work: Callable[[Persons], Awaitable[T]]) -> T:
+    """`work` on the files of a collector that does not run."""
+    folder = Path(config.data)
+    if not (folder / DATABASE).exists():
+        raise CollectorError(f"{folder / DATABASE}: there is no database")
+    mark = claim(folder)
+    try:
+        store = config.store
+        database = await db.open_database(
+            folder / DATABASE, store.durability, store.checkpoint_pages
+        )
+        reader = await Reader.open(folder / DATABASE)
+        try:
+            return await work(Persons(config, _sites(config), database, reader, folder))
+        finally:
+            await reader.close()
+            await database.close()
+    finally:
+        os.close(mark)
+
+
+async def _reading(config: Config, work: Callable[[Finder], Awaitable[T]]) -> T:
+    """`work` that only reads, beside a running collector or none."""
+    folder = Path(config.data)
+    if not (folder / DATABASE).exists():
+        raise CollectorError(f"{folder / DATABASE}: there is no database")
+    reader = await Reader.open(folder / DATABASE)
+    try:
+        return await work(Finder(reader))
+    finally:
+        await reader.close()
+
+
+def _running(config: Config) -> bool:
+    try:
+        os.close(claim(Path(config.data)))
+    except CollectorError:
+        return True
+    except OSError as error:
+        raise CollectorError(f"data: {config.data}: {error.strerror}") from None
+    return False
+
+
+def _sites(config: Config) -> list[str]:
+    return [site.name for site in config.site] or [DEFAULT_SITE]

@@ -1,0 +1,173 @@
+"""Erasing a person, and handing out what is stored of one.
+
+In order: the names go on the list of the forgotten, so that nothing new comes in; the log and
+all tables lose their rows; the write-ahead log is emptied; every file of the database is
+searched for the names, and written anew where one is left. A kill at any point leaves a state
+from which the same command goes on.
+"""
+
+import asyncio
+import mmap
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from collector.errors import CollectorError
+from collector.people.project import Changes, Projection
+from collector.store import erase, people
+from collector.store.database import Database
+from collector.store.reader import Reader
+from collector.store.suppressed import Suppressed
+from collector.workers.projector import Projector
+
+_SCAN = 50_000  # numbers looked through in one read
+_DELETE = 500  # events taken out in one transaction
+_READERS_S = 5.0  # for readers to finish, so that the write-ahead log can be emptied
+
+
+class Report(msgspec.Struct):
+    """What was erased: rows by table; files that still hold a name; who else was told of them."""
+
+    people: int
+    names: int
+    removed: dict[str, int]
+    searched_for: int
+    found_in: list[str]
+
+
+class Finder:
+    """Looks for a person in everything that is stored."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    async def find(self, kind: str, value: str, sites: list[str]) -> erase.Target:
+        """The person that a name leads to; the name itself where nothing is known of it."""
+        site = sites[0] if len(sites) == 1 else None
+        target = await self._reader.run(erase.find, kind, value, site)
+        known = {name[0] for name in target.names} or set(sites)
+        target.names = sorted({*target.names, *((site, kind, value) for site in known)})
+        return target
+
+    async def access(self, target: erase.Target) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+        """All rows of a person: table and row."""
+        for table, some in (await self._reader.run(erase.gather, target)).items():
+            for row in some:
+                yield table, row
+        last = await self._reader.run(erase.last_seq)
+        async for own, _ in self._look(target, last):
+            for row in await self._reader.run(erase.events, own):
+                yield "events", row
+
+    async def _look(
+        self, target: erase.Target, last: int
+    ) -> AsyncIterator[tuple[list[int], list[int]]]:
+        """Piece by piece: the person's events, and others that mention a name."""
+        for after in range(0, last, _SCAN):
+            upto = min(last, after + _SCAN)
+            own = await self._reader.run(erase.own_events, target, after, upto)
+            named = await self._reader.run(erase.mentions, target, after, upto)
+            yield own, sorted(set(named) - set(own))
+
+
+class Eraser(Finder):
+    """Erases; at most one at a time, and never between the projector's two halves."""
+
+    def __init__(
+        self, database: Database, reader: Reader, projector: Projector, suppressed: Suppressed
+    ) -> None:
+        super().__init__(reader)
+        self._database = database
+        self._projector = projector
+        self.suppressed = suppressed
+        self._busy = asyncio.Lock()
+
+    async def forget(self, target: erase.Target) -> Report:
+        """Raises CollectorError when the store cannot do it; what was done stays done."""
+        async with self._busy:
+            self.suppressed.add(target.names)
+            removed = {"events": 0, "events of others, names struck out": 0}
+            last = await self._reader.run(erase.last_seq)
+            async for own, mentions in self._look(target, last):
+                removed["events"] += await self._in_pieces(erase.erase_events, own)
+                struck = await self._in_pieces(erase.scrub_events, mentions, target.needles)
+                removed["events of others, names struck out"] += struck
+            async with self._projector.lock:
+                changes = await self._reader.run(self._without, target.keys)
+                repeat_ms = self._projector.rules.repeat_ms
+                removed |= await self._database.run(erase.erase_people, target, changes, repeat_ms)
+            found = await self._prove(target.needles)
+            counts = {table: count for table, count in removed.items() if count}
+            return Report(len(target.people), len(target.names), counts, len(target.needles), found)
+
+    async def again(self) -> int:
+        """Erase those on the list who are there nevertheless: a backup was restored. Returns
+        how many names came back."""
+        if not self.suppressed:
+            return 0
+        names = await self._reader.run(erase.known_names)
+        back = [name for name in names if self.suppressed.holds([name])]
+        for site, kind, value in back:
+            await self.forget(await self.find(kind, value, [site]))
+        return len(back)
+
+    async def _in_pieces(self, work: Any, seqs: list[int], *args: Any) -> int:
+        done = 0
+        for start in range(0, len(seqs), _DELETE):
+            done += await self._database.run(work, seqs[start : start + _DELETE], *args)
+        return done
+
+    def _without(self, connection: Any, keys: list[int]) -> Changes:
+        return Projection(people.Stored(connection), self._projector.rules).forget(keys)
+
+    async def _prove(self, needles: list[str]) -> list[str]:
+        """Files in which a name is still to be found; the database is written anew first where
+        it is one of them."""
+        folder = self._database.path.parent
+        own = self._database.path.name
+        for rewrite in (False, True):
+            async with asyncio.timeout(_READERS_S * 20):
+                await self._database.run(erase.fold, rewrite)
+            found = await asyncio.to_thread(_search, folder, needles)
+            if not any(name.startswith(own) and "damaged" not in name for name in found):
+                break
+        return found
+
+
+def _search(folder: Path, needles: list[str]) -> list[str]:
+    return sorted(
+        path.name for path in folder.iterdir() if path.is_file() and _holds(path, needles)
+    )
+
+
+def _holds(path: Path, needles: list[str]) -> bool:
+    """Whether the bytes of a name are in a file, in any mix of upper and lower case."""
+    wanted = [needle.encode() for needle in needles]
+    longest = max(map(len, wanted), default=0)
+    if not longest or not path.stat().st_size:
+        return False
+    step = 16 << 20
+    with (
+        path.open("rb") as file,
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
+    ):
+        for start in range(0, len(content), step):
+            piece = content[start : start + step + longest].lower()
+            if any(needle in piece for needle in wanted):
+                return True
+    return False
+
+
+def named(user: str | None, anonymous: str | None, email: str | None) -> tuple[str, str]:
+    """The kind and value of the one name that was given. Raises CollectorError."""
+    given = [
+        (kind, value)
+        for kind, value in (("user", user), ("anonymous", anonymous), ("email", email))
+        if value
+    ]
+    if len(given) != 1:
+        raise CollectorError("name one of --user, --anonymous and --email")
+    kind, value = given[0]
+    return kind, value.strip().lower() if kind == "email" else value
