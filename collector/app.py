@@ -11,7 +11,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from collector.admin import auth, forward
+from collector.admin import audiences, auth, forward
 from collector.admin.routes import make_app, server_log
 from collector.config import Config, split_listen
 from collector.errors import CollectorError
@@ -22,6 +22,7 @@ from collector.ingest.routes import Routes
 from collector.ingest.service import Service
 from collector.ingest.sites import Sites
 from collector.ingest.visitor import Visitors
+from collector.membership import Membership
 from collector.metrics import Exporter, Metrics, resident_bytes
 from collector.persons import Persons
 from collector.store import database as db
@@ -62,6 +63,7 @@ class App:
         self._readers: list[Reader] = []
         self._runners: list[web.BaseRunner] = []
         self.forwarding: Forwarding
+        self.membership: Membership
         self._probed_at = 0.0
 
     async def start(self) -> None:
@@ -100,6 +102,7 @@ class App:
                 self.persons.suppressed,
             )
             await self.persons.start(committed)
+            await self._start_membership()
             await self._listen_public()
             await self._listen_admin()
             await self.forwarding.start()
@@ -120,6 +123,8 @@ class App:
             await self.forwarding.stop()
         if hasattr(self, "_salts"):
             await self._salts.stop()
+        if hasattr(self, "membership"):
+            await self.membership.stop()
         if hasattr(self, "writer"):
             await self.writer.stop()
         if hasattr(self, "persons"):
@@ -181,6 +186,17 @@ class App:
     async def _cookie_secret(self) -> bytes:
         made = await self._database.run(db.meta, "cookie_secret", lambda: secrets.token_hex(32))
         return bytes.fromhex(made)
+
+    async def _start_membership(self) -> None:
+        if self.persons.follower is None or not self.config.audience:
+            return
+        readers = await self._reader(), await self._reader()
+        self.membership = Membership(
+            self.config, self._database, *readers, self.persons.reached, self.writer.committed
+        )
+        await self.membership.start(self.writer.append)
+        self.persons.membership = self.membership
+        self.exporter.parts.append(self.membership.metrics)
 
     async def _reader(self) -> Reader:
         self._readers.append(await Reader.open(self.data / DATABASE))
@@ -246,10 +262,13 @@ class App:
             await asyncio.sleep(0.01)
 
     def _api(self) -> list[web.RouteDef]:
-        return [
+        routes = [
             *forward.routes(self.forwarding.status, self.forwarding.rewind),
             *self.persons.routes(),
         ]
+        if hasattr(self, "membership"):
+            routes += audiences.routes(self.membership)
+        return routes
 
     def status(self) -> dict[str, str]:
         """The rows of the status page."""
@@ -265,6 +284,7 @@ class App:
             "requests refused since start": f"{metrics.refused_requests:,}",
             "waiting for the disk": f"{self.writer.buffered_events:,}",
             "not yet projected (people, purchases)": self.persons.row(),
+            **(self.membership.rows() if hasattr(self, "membership") else {}),
             "one sync of this disk": f"{self.sync_s * 1000:.1f} ms",
             "running for": f"{time.time() - metrics.started_at:,.0f} s",
             "memory": f"{resident_bytes() / 1e6:,.0f} MB",

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, get_args, get_origin
 import msgspec
 from msgspec import Meta, Struct, field
 
+from collector.config_audiences import AudienceConfig, DestinationConfig, Evaluation
 from collector.config_clients import Clients
 from collector.config_privacy import Privacy
 from collector.config_rates import Rates
@@ -306,6 +307,9 @@ class Config(Section, frozen=True):
     log: Log = field(default_factory=Log)
     spool: Spool = field(default_factory=Spool)
     site: tuple[SiteConfig, ...] = ()
+    evaluation: Evaluation = field(default_factory=Evaluation)
+    audience: tuple[AudienceConfig, ...] = ()
+    destination: tuple[DestinationConfig, ...] = ()
     edge: tuple[Edge, ...] = ()
     forward: tuple[Forward, ...] = ()
 

@@ -5,6 +5,7 @@ from typing import Any, NoReturn
 
 import click
 
+from collector.audience.define import define
 from collector.config import Config
 from collector.errors import CollectorError
 from collector.settings import load
@@ -28,6 +29,8 @@ def say_error(error: Exception) -> NoReturn:
 
 def load_config(file: Path | None, **flags: Any) -> Config:
     try:
-        return load(file, flags={name.replace("__", "."): value for name, value in flags.items()})
+        config = load(file, flags={name.replace("__", "."): value for name, value in flags.items()})
+        define(config.audience)  # the rules, whose errors have their paths
+        return config
     except CollectorError as error:
         say_error(error)

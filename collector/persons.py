@@ -9,6 +9,7 @@ from aiohttp import web
 
 from collector.admin import persons
 from collector.config import Config
+from collector.membership import Membership
 from collector.store import cursors, people
 from collector.store.database import Database
 from collector.store.reader import Reader
@@ -34,6 +35,8 @@ class Persons:
         self.projector = Projector(reader, database, config.people)
         self.eraser = Eraser(database, reader, self.projector, self.suppressed)
         self.follower: Follower | None = None
+        self.reached = Committed()  # how far the projector has come, for who follows it
+        self.membership: Membership | None = None
         self._committed = Committed()
         self._returning: asyncio.Task[None] | None = None
 
@@ -78,13 +81,18 @@ class Persons:
         delivered because of it: nobody's history is another than before."""
         if self.follower:
             await self.follower.stop()
+        if self.membership:
+            await self.membership.pause()
         await self._database.run(people.start_over)
         if self.follower:
             self.follower = self._follow(0)
+        if self.membership:
+            await self.membership.resume()
         return self.lag
 
     def _follow(self, position: int) -> Follower:
-        follower = Follower(people.CURSOR, self.projector, self._committed, position)
+        self.reached.seq = position
+        follower = Follower(people.CURSOR, self.projector, self._committed, position, self.reached)
         follower.start()
         return follower
 

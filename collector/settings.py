@@ -139,6 +139,7 @@ def _check(config: Config) -> None:
                     f"got {origin!r}"
                 )
     _check_fleet(config, names)
+    _check_audiences(config)
 
 
 def _check_fleet(config: Config, keys: dict[str, str]) -> None:
@@ -166,6 +167,24 @@ def _check_networks(path: str, networks: tuple[str, ...]) -> None:
             raise ConfigError(
                 f"{path}[{i}]: expected a network as 10.0.0.0/8, got {text!r}"
             ) from None
+
+
+def _check_audiences(config: Config) -> None:
+    names: dict[str, str] = {}
+    for i, destination in enumerate(config.destination):
+        _unique(names, destination.name, f"destination[{i}].name")
+        needed = ("url", "secret") if destination.kind == "webhook" else ("secret", "list_id")
+        for name in needed:
+            if not getattr(destination, name):
+                raise ConfigError(f"destination[{i}].{name}: {destination.kind} needs it")
+    audiences: dict[str, str] = {}
+    for i, audience in enumerate(config.audience):
+        _unique(audiences, audience.name, f"audience[{i}].name")
+        for j, name in enumerate(audience.to):
+            if name not in names:
+                raise ConfigError(f"audience[{i}].to[{j}]: there is no destination {name!r}")
+        if audience.site and audience.site not in [site.name for site in config.site]:
+            raise ConfigError(f"audience[{i}].site: there is no site {audience.site!r}")
 
 
 def _unique(seen: dict[str, str], value: str, path: str) -> None:

@@ -9,6 +9,7 @@ PACKAGE = Path(__file__).parent.parent / "collector"
 GROUND = {
     "event",
     "config",
+    "config_audiences",
     "config_clients",
     "errors",
     "fleet",

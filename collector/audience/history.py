@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from fractions import Fraction
+from typing import Any as Anything
 
 from msgspec import Struct
 
@@ -18,12 +19,21 @@ class Counted(Struct, frozen=True):
     total: Fraction | None = None
     currency: str | None = None
 
+    @property
+    def said(self) -> dict[str, Anything]:
+        """The properties that the projections know better: typed, in one form."""
+        if self.kind == "lead":
+            return {}
+        return {"total": self.total, "currency": self.currency}
+
 
 class Happening(Struct, frozen=True):
-    """An event of a person; `counted` where it is a purchase or a lead that counts."""
+    """An event of a person; `counted` where it is a purchase or a lead that counts. `event` may
+    be missing there, when nothing is asked of it."""
 
     seq: int
-    event: Event
+    at: int
+    event: Event | None
     counted: Counted | None = None
 
 
@@ -41,15 +51,21 @@ def hits(patterns: Iterable[Pattern], happenings: Iterable[Happening]) -> dict[P
 def belongs(pattern: Pattern, happening: Happening) -> bool:
     event, counted = happening.event, happening.counted
     if pattern.kind in ("purchase", "lead"):
-        return counted is not None and counted.kind == pattern.kind and fits(pattern.where, event)
+        return (
+            counted is not None
+            and counted.kind == pattern.kind
+            and fits(pattern.where, event, counted.said)
+        )
+    assert event is not None
     return named(pattern, event.type, event.event, event.path) and fits(pattern.where, event)
 
 
 def hit(pattern: Pattern, happening: Happening) -> Hit:
-    event, counted = happening.event, happening.counted
-    if pattern.amount is None:
-        return Hit(event.timestamp, happening.seq)
-    if counted is not None and pattern.kind == "purchase":
-        value = counted.total if pattern.amount == "total" else amounts(pattern, event)
-        return Hit(event.timestamp, happening.seq, value or Fraction(0), counted.currency)
-    return Hit(event.timestamp, happening.seq, amounts(pattern, event))
+    counted, amount = happening.counted, None
+    if pattern.amount is not None:
+        if counted is not None and counted.kind == "purchase" and pattern.amount == "total":
+            amount = counted.total or Fraction(0)
+        else:
+            amount = amounts(pattern, happening.event)
+    currency = counted.currency if counted is not None and pattern.kind == "purchase" else None
+    return Hit(happening.at, happening.seq, amount, currency)

@@ -6,7 +6,7 @@ kinds are never mixed.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any
@@ -47,10 +47,13 @@ def named(pattern: Pattern, kind: str, event: str | None, path: str | None) -> b
     return pattern.kind == "event" and kind == "track" and event == pattern.name
 
 
-def fits(where: tuple[Condition, ...], event: Event) -> bool:
-    """Whether the event meets every condition."""
-    look = looking(event) if where else None
-    return all(look is not None and meets(condition, look) for condition in where)
+def fits(where: tuple[Condition, ...], event: Event | None, said: Mapping[str, Any] = {}) -> bool:
+    """Whether the event meets every condition. `said`: what is known of it in better form than
+    its properties have it; where that is enough, there need be no event."""
+    if not where:
+        return True
+    own = looking(event) if event else lambda name: []
+    return all(meets(c, lambda name: [said[name]] if name in said else own(name)) for c in where)
 
 
 def meets(condition: Condition, look: Look) -> bool:
@@ -107,6 +110,8 @@ def exact(value: Any) -> Fraction | None:
     """A number, or text that is a plain decimal number, without rounding; else None."""
     if isinstance(value, bool):
         return None
+    if isinstance(value, Fraction):
+        return value
     if isinstance(value, int | float):
         return _exact_number(value)
     if isinstance(value, str) and _PLAIN.fullmatch(value):
@@ -179,7 +184,9 @@ def _host(url: str | None) -> str | None:
         return None
 
 
-def amounts(pattern: Pattern, event: Event) -> Fraction:
+def amounts(pattern: Pattern, event: Event | None) -> Fraction:
     """The sum of what lies at the pattern's amount in the event; what is no number is nothing."""
+    if event is None:
+        return Fraction(0)
     found = (exact(value) for value in looking(event)(pattern.amount or "total"))
     return sum((value for value in found if value is not None), Fraction(0))

@@ -11,7 +11,7 @@ import msgspec
 from pysqlite3 import dbapi2 as sqlite
 
 from collector.people.project import Changes
-from collector.store import cursors, people, purchases
+from collector.store import audiences, cursors, people, purchases
 
 _encode = msgspec.json.Encoder().encode
 OWN = frozenset(
@@ -19,6 +19,7 @@ OWN = frozenset(
         "events", "event_keys", "event_blocks", "people", "person_keys", "person_ties",
         "person_periods", "person_changes", "purchases", "purchase_items", "leads", "order_items",
         "site_keys", "meta", "cursors", "dedupe_segments", "absent_numbers",
+        "event_index", "event_names", "audiences", *audiences.OF_PEOPLE,
     }
 )  # fmt: skip
 _LEAST_CHARS = 6  # a shorter name is found in too much that is none of the person's
@@ -196,6 +197,9 @@ def erase_people(
                 )
         people.put(connection, changes, repeat_ms)
         _strike_traits(connection, target.needles)
+        counts |= audiences.erase(
+            connection, target.people, target.keys, target.shared, target.needles
+        )
         for table in _other_tables(connection):
             counts[table] = _erase_rows(connection, table, target)
     return {table: count for table, count in counts.items() if count}
@@ -264,6 +268,10 @@ def gather(connection: sqlite.Connection, target: Target) -> dict[str, list[dict
             [people_],
         ),
         ("leads", "person IN (SELECT value FROM json_each(?))", [people_]),
+        *(
+            (table, "person IN (SELECT value FROM json_each(?))", [people_])
+            for table in audiences.OF_PEOPLE
+        ),
         *((table, *_matching(connection, table, target)) for table in _other_tables(connection)),
     ):
         found[table] = rows(connection, f"SELECT * FROM {table} WHERE {condition}", values)

@@ -16,7 +16,7 @@ from collector.people.commerce import KNOWN
 from collector.people.identity import Tie
 from collector.people.project import Changes, Key
 from collector.people.said import Row
-from collector.store import cursors, purchases
+from collector.store import audiences, cursors, purchases
 
 CURSOR = "projector"
 BLOCK = 10  # bits of seq within a block of event_blocks
@@ -192,4 +192,5 @@ def start_over(connection: sqlite.Connection) -> None:
     with cursors.transaction(connection):
         for table in PROJECTED:
             connection.execute(f"DELETE FROM {table}")
+        audiences.reset(connection)
         cursors.move(connection, CURSOR, 0)

@@ -61,9 +61,18 @@ class Step(Protocol):
 class Follower:
     """A task that keeps calling `step` while there is something beyond its cursor."""
 
-    def __init__(self, name: str, step: Step, committed: Committed, position: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        step: Step,
+        committed: Committed,
+        position: int,
+        reached: Committed | None = None,
+    ) -> None:
+        """`reached` is told of each step, for who follows the follower."""
         self.name = name
         self.position = position
+        self._reached = reached
         self.failure: str | None = None
         self._step = step
         self._committed = committed
@@ -103,6 +112,8 @@ class Follower:
                 self._failed(f"internal error: {type(error).__name__}: {error}")
             else:
                 failures = 0
+                if self._reached:
+                    self._reached.advance(self.position)
                 if self.failure:
                     log.info("%s goes on", self.name)
                     self.failure = None

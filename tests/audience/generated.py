@@ -153,7 +153,7 @@ def happening(event: dict[str, Any], seq: int) -> Happening:
     if event["counts"]:
         total = Fraction(str(props["total"])) if "total" in props else None
         counted = Counted(event["counts"], total, props.get("currency"))
-    return Happening(seq, Event(**row), counted)
+    return Happening(seq, event["at"], Event(**row), counted)
 
 
 def history(person: dict[str, Any], node: Node) -> History:
