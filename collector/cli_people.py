@@ -179,7 +179,11 @@ async def _alone(config: Config, work: Callable[[Persons], Awaitable[T]]) -> T:
         )
         reader = await Reader.open(folder / DATABASE)
         try:
-            return await work(Persons(config, _sites(config), database, reader, folder))
+            persons = Persons(config, _sites(config), database, reader, folder)
+            try:
+                return await work(persons)
+            finally:
+                await persons.close()
         finally:
             await reader.close()
             await database.close()

@@ -157,6 +157,27 @@ class Store(Section, frozen=True):
     rejected_per_site: Annotated[
         Count, Meta(description="refused events kept per site; the oldest go, counted")
     ] = 10_000
+    retention: Annotated[
+        str,
+        Meta(
+            pattern=r"^forever$|^[1-9]\d{0,4} (day|week|month|year)s?$",
+            description="events stay in the log as long; people, purchases and leads stay. "
+            'As "25 months", "90 days", or "forever"',
+        ),
+    ] = "25 months"
+    retention_every_s: Annotated[
+        Seconds,
+        Meta(description="how often old events are looked for", extra_json_schema={"unit": "s"}),
+    ] = 60.0
+
+    @property
+    def keep_ms(self) -> int | None:
+        """`retention` in milliseconds; None for ever."""
+        if self.retention == "forever":
+            return None
+        count, unit = self.retention.split()
+        days = {"day": 1.0, "week": 7.0, "month": 30.4375, "year": 365.25}[unit.rstrip("s")]
+        return int(int(count) * days * 86_400_000)
 
 
 class Limits(Section, frozen=True):

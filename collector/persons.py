@@ -10,13 +10,14 @@ from aiohttp import web
 from collector.admin import persons
 from collector.config import Config
 from collector.membership import Membership
-from collector.store import cursors, people
+from collector.store import cursors, erase, people, retention
 from collector.store.database import Database
 from collector.store.reader import Reader
 from collector.store.suppressed import Suppressed
 from collector.workers.erasure import Eraser, Report, named
 from collector.workers.follow import Committed, Follower
 from collector.workers.projector import Projector
+from collector.workers.retention import SNAPSHOT, Retention, Snapshot
 
 log = logging.getLogger(__name__)
 
@@ -27,12 +28,18 @@ class Persons:
     def __init__(
         self, config: Config, sites: list[str], database: Database, reader: Reader, data: Path
     ) -> None:
+        self._config = config
+        self._folder = data
+        self._snapshot: Snapshot | None = None
         self._sites = sites
         self.reader = reader
         self._follows = config.profile != "edge"
         self._database = database
         self.suppressed = Suppressed(data)
         self.projector = Projector(reader, database, config.people)
+        self.retention = Retention(
+            config, database, reader, self.open_snapshot if self._follows else None
+        )
         self.eraser = Eraser(database, reader, self.projector, self.suppressed)
         self.follower: Follower | None = None
         self.reached = Committed()  # how far the projector has come, for who follows it
@@ -41,10 +48,11 @@ class Persons:
         self._returning: asyncio.Task[None] | None = None
 
     async def start(self, committed: Committed) -> None:
+        self.retention.start()
         if not self._follows:
             return
         self._committed = committed
-        self.follower = self._follow(await self._database.run(cursors.position, people.CURSOR))
+        self.follower = self._follow(await self._emptied())
         self._returning = asyncio.create_task(self._send_back(), name="forgotten")
 
     async def stop(self) -> None:
@@ -52,8 +60,10 @@ class Persons:
             self._returning.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._returning
+        await self.retention.stop()
         if self.follower:
             await self.follower.stop()
+        await self.close()
 
     @property
     def lag(self) -> int:
@@ -74,21 +84,49 @@ class Persons:
     ) -> Report:
         kind, value = named(user, anonymous, email)
         target = await self.eraser.find(kind, value, [site] if site else self._sites)
-        return await self.eraser.forget(target)
+        async with self.retention.lock:
+            if (self._folder / SNAPSHOT).exists():
+                self.eraser.snapshot = await self.open_snapshot()
+            return await self.eraser.forget(target)
 
     async def rebuild(self) -> int:
-        """Begin again at the log's start; returns how many events lie ahead. Nothing is
-        delivered because of it: nobody's history is another than before."""
+        """Begin again at the log's start, or where the snapshot stands; returns how many events
+        lie ahead. Nothing is delivered because of it: nobody's history is another than before."""
         if self.follower:
             await self.follower.stop()
         if self.membership:
             await self.membership.pause()
-        await self._database.run(people.start_over)
+        async with self.retention.lock:
+            await self._database.run(people.begin_anew)
+            position = await self._emptied()
         if self.follower:
-            self.follower = self._follow(0)
+            self.follower = self._follow(position)
         if self.membership:
             await self.membership.resume()
         return self.lag
+
+    async def _emptied(self) -> int:
+        """End what `begin_anew` began, if it did; returns where the projector goes on."""
+        if not await self._database.run(people.emptying):
+            return await self._database.run(cursors.position, people.CURSOR)
+        while await self._database.run(people.empty_some):  # noqa: ASYNC110  (work, not waiting)
+            await asyncio.sleep(0)
+        path = self._folder / SNAPSHOT
+        if not path.exists():
+            await self._database.run(cursors.move, people.CURSOR, 0)
+            return 0
+        snapshot = await self.open_snapshot()
+        await snapshot.database.run(erase.fold, False)
+        return await self._database.run(retention.restore, path)
+
+    async def open_snapshot(self) -> Snapshot:
+        if self._snapshot is None:
+            self._snapshot = await Snapshot.open(self._folder, self._config)
+        return self._snapshot
+
+    async def close(self) -> None:
+        if self._snapshot:
+            await self._snapshot.close()
 
     def _follow(self, position: int) -> Follower:
         self.reached.seq = position

@@ -103,6 +103,7 @@ _EXPECTED = {
     "listen": "expected HOST:PORT, as 127.0.0.1:8080",
     "public_url": "expected an address with http:// or https://",
     "name": "expected letters, digits, dot, dash or underscore, 63 at most",
+    "retention": 'expected a time as "25 months" or "90 days", or "forever"',
     "identity_secret": "expected at least 16 characters without spaces",
     "token": "expected at least 16 characters without spaces",
     "script_path": "expected a path that starts with /",

@@ -187,10 +187,28 @@ PROJECTED = (
 )  # fmt: skip
 
 
-def start_over(connection: sqlite.Connection) -> None:
-    """Drop all that was projected; the next step begins at the log's start."""
+_EMPTYING = -1  # the cursor's place while the tables are being emptied
+_SOME = 2_000  # rows taken out in one transaction
+
+
+def begin_anew(connection: sqlite.Connection) -> None:
+    """From here on the projected tables count for nothing, also after a kill."""
     with cursors.transaction(connection):
-        for table in PROJECTED:
-            connection.execute(f"DELETE FROM {table}")
         audiences.reset(connection)
-        cursors.move(connection, CURSOR, 0)
+        cursors.move(connection, CURSOR, _EMPTYING)
+
+
+def emptying(connection: sqlite.Connection) -> bool:
+    return cursors.position(connection, CURSOR) == _EMPTYING
+
+
+def empty_some(connection: sqlite.Connection) -> bool:
+    """Take out a piece of what was projected; False when all is out."""
+    for table in PROJECTED:
+        columns = [row for row in connection.execute(f"PRAGMA table_info({table})") if row[5]]
+        key = ", ".join(row[1] for row in sorted(columns, key=lambda row: row[5]))
+        if connection.execute(
+            f"DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table} LIMIT ?)", (_SOME,)
+        ).rowcount:
+            return True
+    return False

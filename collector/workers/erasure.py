@@ -21,10 +21,10 @@ from collector.store.database import Database
 from collector.store.reader import Reader
 from collector.store.suppressed import Suppressed
 from collector.workers.projector import Projector
+from collector.workers.retention import SNAPSHOT, Snapshot
 
 _SCAN = 50_000  # numbers looked through in one read
 _DELETE = 500  # events taken out in one transaction
-_READERS_S = 5.0  # for readers to finish, so that the write-ahead log can be emptied
 
 
 class Report(msgspec.Struct):
@@ -82,6 +82,7 @@ class Eraser(Finder):
         self._database = database
         self._projector = projector
         self.suppressed = suppressed
+        self.snapshot: Snapshot | None = None
         self._busy = asyncio.Lock()
 
     async def forget(self, target: erase.Target) -> Report:
@@ -98,9 +99,20 @@ class Eraser(Finder):
                 changes = await self._reader.run(self._without, target.keys)
                 repeat_ms = self._projector.rules.repeat_ms
                 removed |= await self._database.run(erase.erase_people, target, changes, repeat_ms)
+            await self._forget_in_snapshot(target)
             found = await self._prove(target.needles)
             counts = {table: count for table, count in removed.items() if count}
             return Report(len(target.people), len(target.names), counts, len(target.needles), found)
+
+    async def _forget_in_snapshot(self, target: erase.Target) -> None:
+        """Its keys have the same numbers as here."""
+        if self.snapshot is None:
+            return
+        kept = self.snapshot
+        changes = await kept.reader.run(self._without, target.keys)
+        repeat_ms = self._projector.rules.repeat_ms
+        await kept.database.run(erase.erase_people, target, changes, repeat_ms)
+        await kept.database.run(erase.fold, False)
 
     async def again(self) -> int:
         """Erase those on the list who are there nevertheless: a backup was restored. Returns
@@ -128,10 +140,13 @@ class Eraser(Finder):
         folder = self._database.path.parent
         own = self._database.path.name
         for rewrite in (False, True):
-            async with asyncio.timeout(_READERS_S * 20):
-                await self._database.run(erase.fold, rewrite)
+            await self._database.run(erase.fold, rewrite)
+            if self.snapshot and rewrite:
+                await self.snapshot.database.run(erase.fold, rewrite)
             found = await asyncio.to_thread(_search, folder, needles)
-            if not any(name.startswith(own) and "damaged" not in name for name in found):
+            if not any(
+                name.startswith((own, SNAPSHOT)) and "damaged" not in name for name in found
+            ):
                 break
         return found
 

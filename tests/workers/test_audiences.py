@@ -2,7 +2,7 @@
 
 import pytest
 
-from collector.store import people
+from collector.store import cursors, people
 from tests.workers.room import DAY, HOUR, NOW, event, opened, page
 
 PRICING = {"page": "/pricing*", "within": "7d"}
@@ -203,7 +203,10 @@ async def test_a_rebuild_tells_nobody_anything(room) -> None:
     told = await room.sql("SELECT * FROM audience_told")
     outbox = await room.sql("SELECT * FROM outbox")
     assert before and told and outbox
-    await room.database.run(people.start_over)
+    await room.database.run(people.begin_anew)
+    while await room.database.run(people.empty_some):
+        pass
+    await room.database.run(cursors.move, people.CURSOR, 0)
     assert await room.members() == set()
     await room.open(defined, destination=[hook])
     assert await room.sql("SELECT person, look_at FROM audience_states ORDER BY 1, 2") == [

@@ -1,0 +1,77 @@
+"""What is too old leaves the log, a piece at a time; a snapshot keeps what it stood for."""
+
+from pathlib import Path
+
+import msgspec
+from pysqlite3 import dbapi2 as sqlite
+
+from collector.event import Event
+from collector.store import audiences, cursors, people
+from collector.store.people import BLOCK, CURSOR, PROJECTED
+
+_COLUMNS = Event.__struct_fields__
+_PUT = (
+    f"INSERT OR REPLACE INTO events (seq, {', '.join(_COLUMNS)}) SELECT value ->> 0, "
+    + ", ".join(f"value ->> 1 ->> {i}" for i in range(len(_COLUMNS)))
+    + " FROM jsonb_each(?)"
+)
+_encode = msgspec.json.Encoder().encode
+
+
+def horizon(connection: sqlite.Connection, cutoff_ms: int, limit: int) -> int:
+    """Up to which number the log may go: older than the cutoff, and read by all who follow; at
+    most `limit` events. 0 when there is nothing to do."""
+    row = connection.execute(
+        "SELECT coalesce(max(seq), 0) FROM (SELECT seq, max(received_at) OVER (ORDER BY seq) AS at "
+        "FROM (SELECT seq, received_at FROM events ORDER BY seq LIMIT ?2)) "
+        "WHERE at < ?1 AND seq <= (SELECT min(seq) FROM cursors WHERE name <> ?3)",
+        (cutoff_ms, limit, audiences.CHANGES),  # counts changes, not events
+    ).fetchone()
+    return int(row[0])
+
+
+def expire(connection: sqlite.Connection, upto: int) -> int:
+    """Take the events up to a number out of the log; returns how many."""
+    with cursors.transaction(connection):
+        connection.execute("DELETE FROM event_keys WHERE seq <= ?", (upto,))
+        connection.execute(
+            f"DELETE FROM event_blocks WHERE (block + 1 << {BLOCK}) <= ?", (upto + 1,)
+        )
+        return int(connection.execute("DELETE FROM events WHERE seq <= ?", (upto,)).rowcount)
+
+
+def give_back(connection: sqlite.Connection, pages: int) -> int:
+    """Hand free pages back to the file system, the file getting shorter; returns how many are
+    left. Databases of before version 0.2 keep theirs, for new events."""
+    connection.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
+    if connection.execute("PRAGMA auto_vacuum").fetchone()[0] != 2:
+        return 0
+    return int(connection.execute("PRAGMA freelist_count").fetchone()[0])
+
+
+def put_events(connection: sqlite.Connection, rows: list[cursors.Row]) -> None:
+    """Events under their own numbers, in the snapshot's log."""
+    text = str(_encode([(row.seq, row.event) for row in rows]), "utf-8")
+    connection.execute(_PUT, (text,))
+
+
+def restore(connection: sqlite.Connection, snapshot: Path) -> int:
+    """Fill the projected tables, which are empty, from the snapshot; returns its horizon."""
+    connection.execute("ATTACH DATABASE ? AS snapshot", (str(snapshot),))
+    try:
+        with cursors.transaction(connection):
+            for table in PROJECTED:
+                columns = ", ".join(
+                    row[1] for row in connection.execute(f"PRAGMA table_info({table})")
+                )
+                connection.execute(
+                    f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM snapshot.{table}"
+                )
+            row = connection.execute(
+                "SELECT seq FROM snapshot.cursors WHERE name = ?", (CURSOR,)
+            ).fetchone()
+            at = int(row[0]) if row else 0
+            cursors.move(connection, people.CURSOR, at)
+    finally:
+        connection.execute("DETACH DATABASE snapshot")
+    return at

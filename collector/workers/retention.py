@@ -1,0 +1,119 @@
+"""Retention: the log's oldest events go when they are older than the settings say.
+
+People, purchases and leads stay as they are. So that they can be made anew all the same, a
+database of its own, the snapshot, is first brought to what they were at the horizon: it is given
+the events that are to go, projects them, and drops them. In that order, so that a kill at any
+point leaves either the event or what it stood for.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from collector import clock
+from collector.config import Config
+from collector.errors import CollectorError
+from collector.store import cursors, people, retention
+from collector.store.database import Database, open_database
+from collector.store.reader import Reader
+from collector.workers.projector import Projector
+
+log = logging.getLogger(__name__)
+
+SNAPSHOT = "snapshot.db"
+_PIECE = 500  # events in one step
+_PAGES = 250  # given back in one step: 2 MB
+
+
+class Snapshot:
+    """People, purchases and leads as of the log's horizon."""
+
+    def __init__(self, database: Database, reader: Reader, projector: Projector) -> None:
+        self.database = database
+        self.reader = reader
+        self.projector = projector
+
+    @classmethod
+    async def open(cls, folder: Path, config: Config) -> "Snapshot":
+        store = config.store
+        database = await open_database(folder / SNAPSHOT, store.durability, store.checkpoint_pages)
+        reader = await Reader.open(folder / SNAPSHOT)
+        projector = Projector(reader, database, config.people)
+        projector.gives_way = False
+        return cls(database, reader, projector)
+
+    async def take_over(self, rows: list[cursors.Row]) -> None:
+        """Project events that are about to leave the log."""
+        at = await self.reader.run(cursors.position, people.CURSOR)
+        rows = [row for row in rows if row.seq > at]
+        if rows:
+            await self.database.run(retention.put_events, rows)
+            while at < rows[-1].seq:
+                at = await self.projector(at, rows[-1].seq)
+        await self.database.run(retention.expire, at)
+
+    async def close(self) -> None:
+        await self.reader.close()
+        await self.database.close()
+
+
+class Retention:
+    """The task. `snapshot()` opens the snapshot, made when there is none; None where nothing is
+    projected."""
+
+    def __init__(
+        self,
+        config: Config,
+        database: Database,
+        reader: Reader,
+        snapshot: Callable[[], Awaitable[Snapshot]] | None,
+    ) -> None:
+        self._keep_ms = config.store.keep_ms
+        self._every_s = config.store.retention_every_s
+        self._database = database
+        self._reader = reader
+        self._snapshot = snapshot
+        self.lock = asyncio.Lock()  # held while events are on their way to the snapshot
+        self.expired_events = 0
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        if self._keep_ms is not None:
+            self._task = asyncio.create_task(self._run(), name="retention")
+
+    async def stop(self) -> None:
+        if self._task:
+            async with self.lock:
+                self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _run(self) -> None:
+        failed = False
+        while True:
+            try:
+                while await self.step():  # noqa: ASYNC110  (work, not waiting)
+                    await asyncio.sleep(0.05)  # others come first
+                failed = False
+            except CollectorError as error:
+                if not failed:
+                    log.warning("old events stay for now: %s", error)
+                failed = True
+            await asyncio.sleep(self._every_s)
+
+    async def step(self) -> bool:
+        """One piece; False when nothing is left to do."""
+        if self._keep_ms is None:
+            return False
+        cutoff = clock.now_ms() - self._keep_ms
+        async with self.lock:
+            upto = await self._reader.run(retention.horizon, cutoff, _PIECE)
+            if upto:
+                if self._snapshot:
+                    rows = await self._reader.run(cursors.events_after, 0, upto, _PIECE)
+                    await (await self._snapshot()).take_over(rows)
+                self.expired_events += await self._database.run(retention.expire, upto)
+            left = await self._database.run(retention.give_back, _PAGES)
+        return bool(upto or left)

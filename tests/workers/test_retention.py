@@ -1,0 +1,132 @@
+"""Old events leave the log; what they stood for stays, and can be made anew."""
+
+import asyncio
+import time
+
+from collector.config import Config, Store
+from collector.workers.retention import SNAPSHOT
+
+DAY_MS = 86_400_000
+TABLES = ("people", "person_keys", "person_ties", "purchases", "purchase_items", "leads")
+
+
+def happened(number, days_ago, **fields):
+    at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - days_ago * 86_400 + number))
+    made = {"type": "track", "event": "Tried", "messageId": f"m{number}", "timestamp": at}
+    return made | {"anonymousId": "visitor-1"} | fields
+
+
+def story(days_ago):
+    return [
+        happened(1, days_ago, event="Lead", properties={"email": "ada@example.com"}),
+        happened(2, days_ago, type="identify", userId="ada", traits={"plan": "pro"}),
+        happened(3, days_ago, event="Purchase", userId="ada", properties={"total": 5}),
+    ]
+
+
+async def caught_up(collector):
+    async with asyncio.timeout(30):
+        while collector.app.persons.lag:
+            await asyncio.sleep(0.01)
+
+
+async def aged(collector, days):
+    """As if all that is in the log had arrived that many days ago."""
+    await collector.app._database.run(
+        lambda c: c.execute("UPDATE events SET received_at = received_at - ?", (days * DAY_MS,))
+    )
+
+
+async def told(idle):
+    """Old events, expired, and new ones."""
+    collector = await idle.start(
+        people={"pace_ms": 0}, store={"retention": "30 days", "retention_every_s": 3600}
+    )
+    await collector.post("/v1/batch", {"batch": story(60)})
+    await caught_up(collector)
+    await aged(collector, 60)
+    new = [happened(9, 0, event="Purchase", userId="ada", properties={"total": 7})]
+    await collector.post("/v1/batch", {"batch": new})
+    await caught_up(collector)
+    return collector
+
+
+def projected(collector):
+    return [collector.rows(f"SELECT * FROM {table}") for table in TABLES]
+
+
+async def expire(collector):
+    while await collector.app.persons.retention.step():
+        pass
+
+
+async def test_old_events_go_and_people_stay(idle):
+    collector = await told(idle)
+    before = projected(collector)
+    await expire(collector)
+    assert collector.ids() == ["m9"]
+    assert projected(collector) == before
+
+
+async def test_a_rebuild_starts_from_the_snapshot(idle):
+    collector = await told(idle)
+    before = projected(collector)
+    await expire(collector)
+    await collector.app.persons.rebuild()
+    await caught_up(collector)
+    assert projected(collector) == before
+
+
+async def test_the_snapshot_goes_on_where_it_stands_after_a_restart(idle):
+    collector = await told(idle)
+    await expire(collector)
+    await aged(collector, 60)
+    await collector.restart()
+    await expire(collector)
+    before = projected(collector)
+    assert collector.ids() == []
+    await collector.app.persons.rebuild()
+    await caught_up(collector)
+    assert projected(collector) == before
+
+
+async def test_who_is_forgotten_is_in_no_snapshot(idle):
+    collector = await told(idle)
+    await expire(collector)
+    assert (
+        b"ada@example.com"
+        in (collector.data / SNAPSHOT).read_bytes()
+        + (collector.data / f"{SNAPSHOT}-wal").read_bytes()
+    )
+    report = await collector.app.persons.forget(None, None, "ada@example.com", None)
+    assert report.found_in == []
+    await collector.app.persons.rebuild()
+    await caught_up(collector)
+    assert projected(collector) == [[]] * len(TABLES)
+
+
+async def test_what_somebody_has_not_read_yet_stays(idle):
+    collector = await told(idle)
+    await collector.app._database.run(
+        lambda c: c.execute("INSERT INTO cursors VALUES ('another', 1)")
+    )
+    await expire(collector)
+    assert collector.ids() == ["m2", "m3", "m9"]
+
+
+async def test_the_file_gets_shorter(idle):
+    collector = await told(idle)
+    big = [happened(100 + i, 0, properties={"text": "x" * 9000}) for i in range(40)]
+    await collector.post("/v1/batch", {"batch": big})
+    await caught_up(collector)
+    await aged(collector, 60)
+    (before,) = collector.rows("PRAGMA page_count")
+    await expire(collector)
+    (after,) = collector.rows("PRAGMA page_count")
+    assert after["page_count"] < before["page_count"] - 30
+
+
+def test_retention_is_written_in_words():
+    assert Config().store.keep_ms == int(25 * 30.4375 * DAY_MS)
+    assert Store(retention="forever").keep_ms is None
+    assert Store(retention="90 days").keep_ms == 90 * DAY_MS
