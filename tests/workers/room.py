@@ -65,6 +65,7 @@ class Room:
         await self.close()
         flags = {"audience": list(defined), **settings}
         self.config = load(environ={}, flags=flags)
+        self._folder.mkdir(exist_ok=True)
         self._mark = claim(self._folder)
         self.database = await db.open_database(self._folder / "collector.db", "full", 4000)
         self.log = await open_log(self.database, self._mark, 100_000, 100)
