@@ -65,11 +65,12 @@ class Visitors:
         nothing to say."""
         if not self._name:
             return None
-        client = request.client
-        found = self._found(client)
+        own, cookies = _visitor(call), request.client.cookies
+        if own and not (call.fresh or site.cookieless) and self._settled(cookies, own):
+            return None
+        found = self._found(request.client)
         if site.cookieless:
             return self._farewell(request) if found else None
-        own = _visitor(call)
         if call.fresh and not call.reset and own is not None:
             known = self._known(found)
             if known is not None and known != own:
@@ -78,8 +79,6 @@ class Visitors:
                 return Greeting(self._cookie(known, request), told)
         if own is None or not _ID.fullmatch(own):
             return self._farewell(request) if call.reset and found else None
-        if len(found) == 1 and self._recent(found[0], own):
-            return None
         return Greeting(self._cookie(own, request))
 
     def part(self, request: Request) -> Greeting | None:
@@ -110,18 +109,20 @@ class Visitors:
             return None
         return id_
 
-    def _recent(self, value: str, own: str) -> bool:
-        """Whether the cookie already says `own` and need not be renewed yet. It is not believed
-        here, so its signature does not matter."""
-        if not value.startswith(f"{own}."):
+    def _settled(self, cookies: str, own: str) -> bool:
+        """Whether there is one cookie, it says `own` already and need not be renewed yet. It is
+        not believed here, so its signature does not matter; nearly all requests end here."""
+        said = f"{self._start}{own}."
+        at = cookies.find(said)
+        if at < 0 or cookies.find(self._start) != at or cookies.find(self._start, at + 1) > 0:
             return False
-        day = value[len(own) + 1 :].partition(".")[0]
-        return (
-            day.isascii()
-            and day.isdigit()
-            and len(day) < 8
-            and 0 <= self._age_of(day) <= _RENEW_DAYS * _DAY
-        )
+        if at > 0 and cookies[at - 1] not in " ;":
+            return False  # the end of another one's name
+        day = cookies[at + len(said) : at + len(said) + 6]
+        return day[:5].isdecimal() and day[5:] == "." and self._is_recent(day[:5])
+
+    def _is_recent(self, day: str) -> bool:
+        return 0 <= self._age_of(day) <= _RENEW_DAYS * _DAY
 
     @staticmethod
     def _age_of(day: str) -> float:
