@@ -16,7 +16,7 @@ Bundled = Callable[[str], Awaitable[bytes]]
 Stored = Callable[[int], Awaitable[list[Row]]]
 
 BATCHING = {"strategy": "batching", "config": {"size": 4, "timeout": 200}}
-QUICK = {"minRetryDelay": 200, "backoffFactor": 1, "timerScaleFactor": 1}
+QUICK = {"minRetryDelay": 300, "backoffFactor": 1, "maxAttempts": 100, "timerScaleFactor": 1}
 # How each client is loaded, beyond its key and the collector's address.
 WAYS: dict[str, tuple[str, dict[str, Any]]] = {
     "segment standard": ("segment.js", {}),
