@@ -97,7 +97,12 @@ def named(rows: list[Row]) -> dict[str, Row]:
 
 @pytest.mark.parametrize("way", WAYS)
 async def test_every_call_is_a_row_field_by_field(
-    way: str, opened: Callable[..., Awaitable[Page]], shop: Shop, proxy: Proxy, stored: Stored
+    way: str,
+    opened: Callable[..., Awaitable[Page]],
+    shop: Shop,
+    collector: Collector,
+    proxy: Proxy,
+    stored: Stored,
 ) -> None:
     page = await opened()
     await make(page, CALLS[:2])
@@ -111,6 +116,22 @@ async def test_every_call_is_a_row_field_by_field(
     check_details(found, shop)
     assert len({row["anonymous_id"] for row in rows}) == 1
     assert await page.evaluate("failures") == []
+    await check_person(collector, len(rows))
+
+
+async def check_person(collector: Collector, events: int) -> None:
+    """All of it is one person's, who bought once."""
+    async with asyncio.timeout(30):
+        while None in (owners := owners_of(collector)):
+            await asyncio.sleep(0.1)
+    (purchase,) = collector.rows("SELECT * FROM purchases WHERE counted")
+    found = purchase["order_id"], purchase["total_micros"], purchase["currency"]
+    assert found == ("o-1", 39_900_000, "USD")
+    assert owners == [purchase["person_id"]] * events
+
+
+def owners_of(collector: Collector) -> list[str | None]:
+    return [row["person_id"] for row in collector.rows("SELECT person_id FROM person_events")]
 
 
 def check_details(found: dict[str, Row], shop: Shop) -> None:
