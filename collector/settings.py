@@ -105,6 +105,7 @@ _EXPECTED = {
     "name": "expected letters, digits, dot, dash or underscore, 63 at most",
     "retention": 'expected a time as "25 months" or "90 days", or "forever"',
     "identity_secret": "expected at least 16 characters without spaces",
+    "cookie": "expected letters, digits, dash or underscore, 40 at most",
     "token": "expected at least 16 characters without spaces",
     "script_path": "expected a path that starts with /",
     "gif_path": "expected a path that starts with /",
