@@ -17,15 +17,18 @@ _CONTEXT = msgspec.json.Decoder(_Sender)
 
 
 def rename(call: Call, site: Site, salt: bytes, address: str, agent: str | None, own: bool) -> None:
-    """Give each event the day's id in place of the one it came with.
+    """Give each event the day's id in place of the one it came with; none to an event that names
+    its user: people behind one address may share an id, and must not become one person.
 
     `own`: the visitor's browser sent the request, so address and agent are the visitor's. What
     a server sends has the address that it names in the context, or no visitor at all."""
     named = daily_id(salt, site.name, address, agent) if own else None
     for item in call.items:
-        given, item.anonymous_id = item.anonymous_id, named if own else _named(item, site, salt)
+        given, item.anonymous_id = item.anonymous_id, None
         if _same(item.previous_id, given):
-            item.previous_id = item.anonymous_id
+            item.previous_id = None
+        if item.user_id is None:
+            item.anonymous_id = named if own else _named(item, site, salt)
 
 
 def daily_id(salt: bytes, site: str, address: str, agent: str | None) -> str:

@@ -99,10 +99,14 @@ async def test_a_server_names_the_address_of_its_visitor_or_there_is_no_visitor(
     assert (none, odd) == (None, None)
 
 
-async def test_an_alias_of_the_made_up_id_follows(shop):
+async def test_who_names_a_user_is_not_tied_to_those_behind_the_same_address(shop):
+    await send(shop)
+    await send(shop, {"type": "identify", "userId": "u"})
     await send(shop, {"type": "alias", "userId": "u", "previousId": "made-up"})
-    (row,) = shop.rows()
-    assert row["previous_id"] == row["anonymous_id"] != "made-up"
+    await send(shop, {"type": "alias", "userId": "u", "previousId": "user-before"})
+    assert ids(shop)[1:] == [None, None, None]
+    assert [row["user_id"] for row in shop.rows()] == [None, "u", "u", "u"]
+    assert [row["previous_id"] for row in shop.rows()] == [None, None, None, "user-before"]
 
 
 async def test_the_gif_is_held_to_the_same(shop):
