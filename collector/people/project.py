@@ -32,7 +32,8 @@ HOUR_MS = 3_600_000
 
 
 class Key(msgspec.Struct, array_like=True, gc=False):
-    """A row of person_keys. `owner`: the only one it was ever said to belong to, at `since`."""
+    """A row of person_keys. `owner`: the only one it was ever said to belong to, at `since`.
+    `trusted`: 0 when anything that came under it was not vouched for."""
 
     number: int
     site: str
@@ -152,10 +153,10 @@ class Projection:
         known = self._keys.get(key)
         if known is None:
             self._keys[key] = Key(key, row.site, value or "", key, 0, None, None, at, hour, trusted)
-        elif at < known.first_seen or hour > known.last_seen or trusted > known.trusted:
+        elif at < known.first_seen or hour > known.last_seen or trusted < known.trusted:
             known.first_seen = min(at, known.first_seen)
             known.last_seen = max(hour, known.last_seen)
-            known.trusted = max(trusted, known.trusted)
+            known.trusted = min(trusted, known.trusted)
         else:
             return
         self._dirty.add(key)
