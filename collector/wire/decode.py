@@ -92,7 +92,7 @@ def batch(body: bytes, limits: Limits) -> Call:
         else:
             check_count(len(whole.batch), limits)
             if not _any_too_large(body, whole.batch, limits):
-                _share(whole.batch, whole)
+                _share(whole.batch, whole, limits)
                 return _call(whole, whole.batch)
     return _event_by_event(body, limits)
 
@@ -109,7 +109,7 @@ def _event_by_event(body: bytes, limits: Limits) -> Call:
             call.items.append(_item(raw, limits, at))
         except Refused as error:
             call.refused.append(Refusal(index, error, raw))
-    _share(call.items, envelope)
+    _share(call.items, envelope, limits)
     return call
 
 
@@ -173,13 +173,18 @@ def check_count(count: int, limits: Limits) -> None:
         raise invalid(f"over {limits.batch_events} events - at `$.batch`", 413, "too_large")
 
 
-def _share(items: list[Item], batch: _Batch | _Envelope) -> None:
+def _share(items: list[Item], batch: _Batch | _Envelope, limits: Limits) -> None:
     """A batch's context and integrations are each item's, the item's own keys winning (as in
-    Segment's API)."""
+    Segment's API). They count as if each had brought them: a small body must not become a
+    thousand times as much."""
     for name in ("context", "integrations"):
         raw = getattr(batch, name)
         if raw is ABSENT or bytes(raw) == b"null":
             continue
+        size = len(bytes(raw))
+        if size > limits.event_bytes or size * len(items) > limits.batch_bytes:
+            each = f"{size} bytes for each of {len(items)} events are too much"
+            raise invalid(f"{each} - at `$.{name}`", 413, "too_large")
         try:
             base = _ANY.decode(raw)
         except _ERRORS as error:

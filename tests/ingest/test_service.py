@@ -175,3 +175,14 @@ async def test_a_preflight_allows_what_is_asked(idle, hot_lane, talk, http):
     assert reply.headers["access-control-allow-headers"] == asked
     assert "POST" in reply.headers["access-control-allow-methods"]
     assert reply.headers["access-control-allow-origin"] == "https://shop.example"
+
+
+async def test_an_import_keeps_times_as_given_and_a_batch_does_not(collector):
+    event = {"type": "track", "event": "E", "userId": "u", "timestamp": "2031-05-06T07:08:09.123Z"}
+    for path in ("/v1/import", "/v1/batch"):
+        answer = await collector.post(path, {"batch": [event], "sentAt": "2026-01-01T00:00:00Z"})
+        assert answer == (200, {"success": True})
+    imported, corrected = collector.rows()
+    assert imported["timestamp"] == imported["original_timestamp"] == 1_935_817_689_123
+    assert corrected["original_timestamp"] == 1_935_817_689_123
+    assert corrected["timestamp"] == corrected["received_at"]

@@ -8,6 +8,7 @@ import yarl
 from multidict import CIMultiDict
 
 from collector.config import Limits
+from collector.errors import Refused
 from collector.wire import build, decode, segment
 from collector.wire.address import Addresses
 from collector.wire.message import Client, Request
@@ -64,6 +65,15 @@ def test_an_event_whose_context_is_no_object_is_refused_alone():
     assert [event.type for event in built(call)] == ["page"]
     (refusal,) = call.refused
     assert refusal.error.message == "expected an object - at `$.batch[0].context`"
+
+
+@pytest.mark.parametrize(("events", "size"), [(1, 33_000), (2000, 300)])
+@pytest.mark.parametrize("name", ["context", "integrations"])
+def test_what_is_shared_counts_for_each_event(name, events, size):
+    with pytest.raises(Refused) as caught:
+        of_batch(*[{}] * events, **{name: {"a": "x" * size}})
+    assert (caught.value.status, caught.value.code) == (413, "too_large")
+    assert caught.value.message.endswith(f"- at `$.{name}`")
 
 
 @pytest.mark.parametrize("empty", [{}, None, {"All": True}])
