@@ -123,6 +123,9 @@ SCHEMAS: dict[str, Schema] = {
             "sentAt": _TIME,
             "context": _OBJECT,
             "integrations": _OBJECT,
+            # Of the pixel's own path: the id was made just now; the visitor is another one.
+            "fresh": {"type": "boolean"},
+            "reset": {"type": "boolean"},
         },
         "required": ["batch"],
     },
