@@ -23,7 +23,7 @@ from collector.store import database as db
 from collector.store.log import claim
 from collector.store.reader import Reader
 from collector.store.suppressed import Suppressed
-from collector.workers.erasure import Finder, Report, named
+from collector.workers.erasure import Finder, Report, as_line, named
 
 T = TypeVar("T")
 _whom = [
@@ -117,11 +117,7 @@ def access(
         kind, value = named(user, anonymous, email)
         target = await finder.find(kind, value, [site] if site else _sites(config))
         async for table, row in finder.access(target):
-            shown = {
-                name: value.decode("utf-8", "replace") if isinstance(value, bytes) else value
-                for name, value in row.items()
-            }
-            click.echo(msgspec.json.encode({"table": table, **shown}))
+            click.echo(as_line(table, row))
 
     try:
         asyncio.run(_reading(config, show))

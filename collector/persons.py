@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from aiohttp import web
@@ -14,7 +15,7 @@ from collector.store import cursors, erase, people, retention
 from collector.store.database import Database
 from collector.store.reader import Reader
 from collector.store.suppressed import Suppressed
-from collector.workers.erasure import Eraser, Report, named
+from collector.workers.erasure import Eraser, Report, as_line, named
 from collector.workers.follow import Committed, Follower
 from collector.workers.projector import Projector
 from collector.workers.retention import SNAPSHOT, Retention, Snapshot
@@ -77,7 +78,7 @@ class Persons:
         return f"{self.lag:,} events" + (f" ({failure})" if failure else "")
 
     def routes(self) -> list[web.RouteDef]:
-        return persons.routes(self.forget, self.rebuild)
+        return persons.routes(self.forget, self.rebuild, self.access)
 
     async def forget(
         self, user: str | None, anonymous: str | None, email: str | None, site: str | None
@@ -88,6 +89,15 @@ class Persons:
             if (self._folder / SNAPSHOT).exists():
                 self.eraser.snapshot = await self.open_snapshot()
             return await self.eraser.forget(target)
+
+    async def access(
+        self, user: str | None, anonymous: str | None, email: str | None, site: str | None
+    ) -> AsyncIterator[bytes]:
+        """All that is stored of a person, a JSON object a row."""
+        kind, value = named(user, anonymous, email)
+        target = await self.eraser.find(kind, value, [site] if site else self._sites)
+        async for table, row in self.eraser.access(target):
+            yield as_line(table, row)
 
     async def rebuild(self) -> int:
         """Begin again at the log's start, or where the snapshot stands; returns how many events

@@ -70,3 +70,17 @@ async def test_the_name_has_to_be_one(idle):
     for wrong in ([], ["--user", "a", "--email", "b"]):
         code, said = await collector_command(collector, "forget", *wrong)
         assert (code, "name one of" in said) == (2, True)
+
+
+async def test_the_admin_api_hands_out_what_is_stored(idle):
+    collector = await told(idle)
+    headers = {"Authorization": f"Bearer {collector.app.token}"}
+    url = f"{collector.admin_url}/api/access"
+    async with collector.session.get(url, headers=headers, params={"email": ADA}) as answer:
+        rows = [json.loads(line) for line in (await answer.text()).splitlines()]
+    assert {"people", "events"} <= {row["table"] for row in rows}
+    for wrong in ({}, {"email": ADA, "user": "x"}, {"mail": ADA}):
+        async with collector.session.get(url, headers=headers, params=wrong) as answer:
+            assert answer.status == 400
+    async with collector.session.get(url, params={"email": ADA}) as answer:
+        assert answer.status == 401

@@ -1,6 +1,6 @@
 """The admin API of people: erasing one, making all anew."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -21,6 +21,7 @@ class Whom(msgspec.Struct, forbid_unknown_fields=True):
 def routes(
     forget: Callable[[str | None, str | None, str | None, str | None], Awaitable[Any]],
     rebuild: Callable[[], Awaitable[int]],
+    access: Callable[[str | None, str | None, str | None, str | None], AsyncIterator[bytes]],
 ) -> list[web.RouteDef]:
     async def erase(request: web.Request) -> web.Response:
         try:
@@ -30,10 +31,27 @@ def routes(
             return _json({"success": False, "code": "bad_request", "message": str(error)}, 400)
         return _json(report)
 
+    async def hand_out(request: web.Request) -> web.StreamResponse:
+        query = request.query
+        unknown = set(query) - set(Whom.__struct_fields__)
+        given = [query.get(name) for name in Whom.__struct_fields__]
+        if unknown or sum(value is not None for value in given[:3]) != 1:
+            said = "name one of user, anonymous and email"
+            return _json({"success": False, "code": "bad_request", "message": said}, 400)
+        response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+        await response.prepare(request)
+        async for line in access(*given):
+            await response.write(line + b"\n")
+        return response
+
     async def make_anew(request: web.Request) -> web.Response:
         return _json({"success": True, "events": await rebuild()})
 
-    return [web.post("/api/forget", erase), web.post("/api/rebuild", make_anew)]
+    return [
+        web.post("/api/forget", erase),
+        web.get("/api/access", hand_out),
+        web.post("/api/rebuild", make_anew),
+    ]
 
 
 def _json(value: Any, status: int = 200) -> web.Response:

@@ -8,6 +8,7 @@ from which the same command goes on.
 
 import asyncio
 import mmap
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -57,15 +58,15 @@ class Finder:
             for row in some:
                 yield table, row
         last = await self._reader.run(erase.last_seq)
-        async for own, _ in self._look(target, last):
+        async for own, _ in self._look(target, 0, last):
             for row in await self._reader.run(erase.events, own):
                 yield "events", row
 
     async def _look(
-        self, target: erase.Target, last: int
+        self, target: erase.Target, start: int, last: int
     ) -> AsyncIterator[tuple[list[int], list[int]]]:
         """Piece by piece: the person's events, and others that mention a name."""
-        for after in range(0, last, _SCAN):
+        for after in range(start, last, _SCAN):
             upto = min(last, after + _SCAN)
             own = await self._reader.run(erase.own_events, target, after, upto)
             named = await self._reader.run(erase.mentions, target, after, upto)
@@ -87,22 +88,36 @@ class Eraser(Finder):
 
     async def forget(self, target: erase.Target) -> Report:
         """Raises CollectorError when the store cannot do it; what was done stays done."""
+        removed: Counter[str] = Counter()
+        found: list[str] = []
         async with self._busy:
             self.suppressed.add(target.names)
-            removed = {"events": 0, "events of others, names struck out": 0}
-            last = await self._reader.run(erase.last_seq)
-            async for own, mentions in self._look(target, last):
-                removed["events"] += await self._in_pieces(erase.erase_events, own)
-                struck = await self._in_pieces(erase.scrub_events, mentions, target.needles)
-                removed["events of others, names struck out"] += struck
-            async with self._projector.lock:
-                changes = await self._reader.run(self._without, target.keys)
-                repeat_ms = self._projector.rules.repeat_ms
-                removed |= await self._database.run(erase.erase_people, target, changes, repeat_ms)
-            await self._forget_in_snapshot(target)
-            found = await self._prove(target.needles)
-            counts = {table: count for table, count in removed.items() if count}
-            return Report(len(target.people), len(target.names), counts, len(target.needles), found)
+            after, last = -1, await self._reader.run(erase.last_seq)
+            while await self._erase_events(target, after, last, removed) or after < 0:
+                await self._erase_people(target, removed)
+                found = await self._prove(target.needles)
+                # What had been accepted before the names were on the list is in the log by now.
+                after, last = last, await self._reader.run(erase.last_seq)
+        counts = {table: count for table, count in removed.items() if count}
+        return Report(len(target.people), len(target.names), counts, len(target.needles), found)
+
+    async def _erase_events(
+        self, target: erase.Target, after: int, last: int, removed: Counter[str]
+    ) -> int:
+        touched = 0
+        async for own, mentions in self._look(target, max(0, after), last):
+            removed["events"] += await self._in_pieces(erase.erase_events, own)
+            struck = await self._in_pieces(erase.scrub_events, mentions, target.needles)
+            removed["events of others, names struck out"] += struck
+            touched += len(own) + len(mentions)
+        return touched
+
+    async def _erase_people(self, target: erase.Target, removed: Counter[str]) -> None:
+        async with self._projector.lock:
+            changes = await self._reader.run(self._without, target.keys)
+            repeat_ms = self._projector.rules.repeat_ms
+            removed.update(await self._database.run(erase.erase_people, target, changes, repeat_ms))
+        await self._forget_in_snapshot(target)
 
     async def _forget_in_snapshot(self, target: erase.Target) -> None:
         """Its keys have the same numbers as here."""
@@ -186,3 +201,12 @@ def named(user: str | None, anonymous: str | None, email: str | None) -> tuple[s
         raise CollectorError("name one of --user, --anonymous and --email")
     kind, value = given[0]
     return kind, value.strip().lower() if kind == "email" else value
+
+
+def as_line(table: str, row: dict[str, Any]) -> bytes:
+    """A row as JSON; bytes of refused requests as far as they are text."""
+    shown = {
+        name: value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+        for name, value in row.items()
+    }
+    return msgspec.json.encode({"table": table, **shown})
