@@ -125,7 +125,7 @@ class Service:
             kept = [event for event in events if not self.suppressed.covers(event)]
             call.declined += len(events) - len(kept)
             events = kept
-        rejects = self._rejects(call, arrival) if call.refused else []
+        rejects = self._rejects(call, arrival, site.cookieless) if call.refused else []
         if not events and not rejects:
             self._decline(call, protocol, request, reply)
             return
@@ -190,7 +190,9 @@ class Service:
         self.metrics.unavailable_requests += 1
         return protocol.error(Refused(503, "unavailable", f"cannot store now: {error}"))
 
-    def _rejects(self, call: Call, arrival: build.Arrival) -> list[Reject]:
+    def _rejects(self, call: Call, arrival: build.Arrival, blank: bool) -> list[Reject]:
+        """`blank`: without the bytes, in which an address or an id may stand."""
+        longest = 0 if blank else self._limits.event_bytes
         return [
             Reject(
                 arrival.site,
@@ -199,7 +201,7 @@ class Service:
                 refusal.error.status,
                 refusal.error.code,
                 refusal.error.message[:_MESSAGE_CHARS],
-                refusal.body[: self._limits.event_bytes],
+                refusal.body[:longest],
             )
             for refusal in call.refused
         ]

@@ -54,6 +54,15 @@ async def test_no_address_is_stored_and_no_cookie_set(shop):
     assert "1.2.3.4" not in str(row)
 
 
+async def test_of_a_refused_event_the_reason_alone_is_kept(shop):
+    bad = {"type": "page", "userId": {}, "anonymousId": "made-up", "context": {"ip": "9.9.9.9"}}
+    body = {"writeKey": shop.key, "batch": [bad]}
+    assert (await shop.post("/c", body, auth=False, **{"X-Forwarded-For": "1.2.3.4"}))[0] == 400
+    (row,) = shop.rejected()
+    assert row["body"] == b""
+    assert "userId" in row["message"]
+
+
 async def test_a_cookie_from_before_goes(shop):
     cookie, _ = await send(shop, headers=PAGE | {"Cookie": "_px_vid=visitor-1.20000.xyz"})
     assert "Max-Age=0" in cookie
