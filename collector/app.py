@@ -26,6 +26,7 @@ from collector.membership import Membership
 from collector.metrics import Exporter, Metrics, resident_bytes
 from collector.persons import Persons
 from collector.store import database as db
+from collector.store.audiences import retire
 from collector.store.edges import open_edges
 from collector.store.log import EventLog, claim, open_log
 from collector.store.reader import Reader
@@ -188,7 +189,10 @@ class App:
         return bytes.fromhex(made)
 
     async def _start_membership(self) -> None:
-        if self.persons.follower is None or not self.config.audience:
+        if self.persons.follower is None:
+            return
+        if not self.config.audience:
+            await self._database.run(retire)
             return
         readers = await self._reader(), await self._reader()
         self.membership = Membership(

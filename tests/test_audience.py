@@ -189,3 +189,18 @@ def test_check_config_names_other_mistakes(tmp_path, text, message) -> None:
     said = CliRunner().invoke(main, ["check-config", "--config", str(settings)])
     assert said.exit_code == 2
     assert message in said.output
+
+
+async def test_without_audiences_nothing_is_kept_of_them(shop) -> None:
+    await shop.stop()
+    await shop.start()
+    for table in ("audiences", "audience_states", "event_index", "outbox"):
+        assert shop.rows(f"SELECT * FROM {table}") == []
+    assert shop.rows("SELECT * FROM cursors WHERE name LIKE 'audiences%'") == []
+    await shop.stop()
+    await shop.start(audience=AUDIENCES)
+
+    async def back():
+        return len(members(shop)) == 3
+
+    await until(back)

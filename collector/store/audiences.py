@@ -88,6 +88,15 @@ _UNTIE = """DELETE FROM {table} WHERE audience = (SELECT number FROM audiences W
   AND destination <> '' AND destination NOT IN (SELECT value FROM json_each(?2))"""
 
 
+def retire(connection: sqlite.Connection) -> None:
+    """There are no audiences in the settings: nothing is kept of any, and no cursor that would
+    hold up retention. Whoever adds one later begins at the log's start."""
+    with cursors.transaction(connection):
+        reset(connection)
+        for table in ("audiences", "audience_told", "outbox", "person_changes"):
+            connection.execute(f"DELETE FROM {table}")  # noqa: S608
+
+
 def _remove(connection: sqlite.Connection, number: int) -> None:
     for table in ("audience_states", "audience_told", "outbox"):
         connection.execute(f"DELETE FROM {table} WHERE audience = ?", (number,))  # noqa: S608
@@ -183,6 +192,6 @@ def _text(value: Any) -> str:
     return str(_encode(value), "utf-8")
 
 
-def expire(connection: sqlite.Connection, before_seq: int) -> None:
-    """Forget indexed events that are no longer in the log, inside retention's transaction."""
-    connection.execute("DELETE FROM event_index WHERE seq < ?", (before_seq,))
+# Of events that leave the log, while it is still known whose they are.
+EXPIRE = """DELETE FROM event_index WHERE (key, seq) IN
+  (SELECT coalesce(key, anonymous), seq FROM event_keys WHERE seq <= ?)"""

@@ -33,6 +33,7 @@ def horizon(connection: sqlite.Connection, cutoff_ms: int, limit: int) -> int:
 def expire(connection: sqlite.Connection, upto: int) -> int:
     """Take the events up to a number out of the log; returns how many."""
     with cursors.transaction(connection):
+        connection.execute(audiences.EXPIRE, (upto,))
         connection.execute("DELETE FROM event_keys WHERE seq <= ?", (upto,))
         connection.execute(
             f"DELETE FROM event_blocks WHERE (block + 1 << {BLOCK}) <= ?", (upto + 1,)

@@ -221,7 +221,8 @@ class Audiences:
     async def _run(self) -> None:
         """Looks, and full evaluations, until the stop."""
         while not self._stopping.is_set():
-            pause = self._settings.look_s
+            # Whatever is new begins as soon as the index has come far enough.
+            pause = min(0.2, self._settings.look_s) if self._full else self._settings.look_s
             try:
                 async with self._busy:
                     if await self._look() or await self._evaluate_some():
