@@ -34,8 +34,9 @@ from collector.workers.follow import Committed
 
 log = logging.getLogger(__name__)
 
-# Events indexed in one transaction while nobody is judged: 90,000/s, against 20,000/s by 2,000.
-_CATCH_UP = 10_000
+# Events indexed in one transaction while nobody is judged: 130,000/s, against 20,000/s by 2,000,
+# because events that lie beside each other in the index come together. Ingest waits 0.2 s for it.
+_CATCH_UP = 30_000
 KNOWN = {**dict.fromkeys(PURCHASES, "purchase"), **dict.fromkeys(LEADS, "lead")}
 
 

@@ -143,3 +143,70 @@ def test_a_sequence_of_a_hundred_thousand_events_is_one_pass() -> None:
     names = ["A", "B", "A", "B"]
     node = parse({"sequence": [{"event": name} for name in names], "within": "1d"})
     assert evaluate(node, g.history(person, node), g.NOW)[0]
+
+
+def happened(*times: int):
+    event = {"type": "track", "name": "A", "path": None, "props": {}, "counts": None}
+    events = [{**event, "at": at} for at in times]
+    return {"events": events, "traits": {}, "first_seen": times[0], "last_seen": times[0]}
+
+
+BESIDE = (-1, 0, 1)
+EDGE_TIMES = sorted(
+    {g.NOW - ago(age) + off for age in g.AGES for off in BESIDE}
+    | {g.NOW + hours * g.HOUR + off for hours in (-2, -1, 0, 1) for off in BESIDE}
+)
+
+
+@pytest.mark.parametrize("field", ["within", "from", "to"])
+def test_the_very_edges_of_windows(field: str) -> None:
+    for value in g.AGES if field == "within" else g.AGES + g.DATES:
+        for at in EDGE_TIMES:
+            agrees({"event": "A", field: value}, happened(at))
+            agrees({"event": "A", field: value, "count": {"op": "eq", "value": 1}}, happened(at))
+
+
+@pytest.mark.parametrize("op", ["gt", "gte", "lt", "lte"])
+def test_the_very_edges_of_first_and_last_seen(op: str) -> None:
+    for value in g.AGES + g.DATES:
+        for at in EDGE_TIMES:
+            agrees({"trait": "$last_seen", "op": op, "value": value}, happened(at))
+
+
+def test_the_very_edges_of_sequences() -> None:
+    steps = [{"event": "A"}, {"event": "A"}]
+    silent = [{"event": "A"}, {"not": {"event": "A"}}]
+    for at in EDGE_TIMES:
+        for age in g.AGES:
+            agrees({"sequence": steps, "within": age}, happened(at, at - ago(age), at))
+            agrees({"sequence": silent, "within": age}, happened(at))
+            agrees({"sequence": silent, "within": age}, happened(at, at - ago(age)))
+
+
+def named(**times: int):
+    """Hours before now by name; `L` is a lead."""
+    event = {"type": "track", "path": None, "props": {}}
+    events = [
+        {
+            **event,
+            "name": name,
+            "at": g.NOW + hours * g.HOUR,
+            "counts": "lead" if name == "L" else None,
+        }
+        for name, hours in times.items()
+    ]
+    return {"events": events, "traits": {}, "first_seen": None, "last_seen": None}
+
+
+def test_what_lies_between_two_steps_breaks_a_sequence() -> None:
+    steps = [{"event": "A"}, {"not": {"event": "lead"}}, {"event": "B"}]
+    for lead in (-4, -3, -2, -1, 0):
+        agrees({"sequence": steps, "within": "1d"}, named(A=-3, L=lead, B=-1))
+
+
+def test_a_rule_is_looked_at_when_the_first_of_its_parts_changes() -> None:
+    parts = [{"event": "A", "within": "1h"}, {"event": "B", "within": "3h"}]
+    for group in ("all", "any"):
+        for rule in ({group: parts}, {group: [{"not": part} for part in parts]}):
+            for a, b in ((0, 0), (-2, 0), (0, -5), (-2, -5)):
+                agrees(rule, named(A=a, B=b))
