@@ -1,6 +1,6 @@
 """`python -m bench`."""
 
-from bench import audiences, growth, ingest, overload, parts, peers, people, report, soak, sync  # noqa: F401  (each adds its commands)
+from bench import audiences, forward, growth, ingest, overload, parts, peers, people, report, soak, sync  # noqa: F401  (each adds its commands)
 from bench.cli import main
 
 if __name__ == "__main__":

@@ -160,6 +160,7 @@ class Collector(Served):
             "--admin",
             f"127.0.0.1:{admin}",
         ]
+        self.admin = f"127.0.0.1:{admin}"
         site = {"COLLECTOR__SITE__0__NAME": "bench", "COLLECTOR__SITE__0__KEY": KEY}
         super().__init__(command, folder, port, {**site, **env})
 
@@ -178,20 +179,20 @@ def free_ports(count: int) -> list[int]:
 
 def read_ids(database: Path, after_seq: int) -> Iterator[str]:
     """The message ids stored after `after_seq`."""
-    with contextlib.closing(_open(database)) as connection:
+    with contextlib.closing(open_database(database)) as connection:
         rows = connection.execute("SELECT message_id FROM events WHERE seq > ?", (after_seq,))
         for (message_id,) in rows:
             yield message_id
 
 
-def _open(database: Path) -> sqlite.Connection:
+def open_database(database: Path) -> sqlite.Connection:
     return sqlite.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True, timeout=30)
 
 
 def _last_seq(database: Path) -> int:
     if not database.exists():
         return 0
-    with contextlib.closing(_open(database)) as connection:
+    with contextlib.closing(open_database(database)) as connection:
         for query in _LAST_SEQ:
             with contextlib.suppress(sqlite.OperationalError):
                 return int(connection.execute(query).fetchone()[0])

@@ -41,6 +41,12 @@ def test_a_part_alone_stores_what_it_says(name: str, tmp_path: Path) -> None:
     assert all(run.rows == run.events and run.lost == 0 for run in stored)
 
 
+def test_what_waited_for_an_upstream_is_all_delivered(tmp_path: Path) -> None:
+    figures = quick("forward", tmp_path).figures
+    assert (figures["forward.lost"], figures["forward.missing"]) == (0, 0)
+    assert figures["forward.wire_bytes_per_event"] > 10
+
+
 def test_ingest_finds_every_answered_event_in_the_table_once(tmp_path: Path) -> None:
     result = quick("ingest", tmp_path)
     ours = [run for run in result.runs if run.subject == "collector"]
