@@ -22,6 +22,12 @@ class Edge(Section, frozen=True):
             description="the secret that the edge sends with; starts with ek_",
         ),
     ]
+    silent_s: Annotated[
+        Seconds,
+        Meta(
+            description="not heard of for so long, it is shown as silent", extra_json_schema=_S
+        ),
+    ] = 120.0
 
 
 class Forward(Section, frozen=True):
@@ -129,6 +135,21 @@ class Forward(Section, frozen=True):
             extra_json_schema=_S,
         ),
     ] = 60.0
+    heartbeat_s: Annotated[
+        Seconds,
+        Meta(
+            description="http with an edge's key: how often the centre is told how this node is",
+            extra_json_schema=_S,
+        ),
+    ] = 30.0
+    audit_s: Annotated[
+        Seconds,
+        Meta(
+            description="http with an edge's key: how often up to 65,536 further events are "
+            "compared with the centre",
+            extra_json_schema=_S,
+        ),
+    ] = 10.0
     denied_s: Annotated[
         Seconds,
         Meta(

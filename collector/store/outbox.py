@@ -91,14 +91,14 @@ FORMS = {
     "clickhouse": _columns(text_times=True),
     "segment": _segment(),
 }
-_MATCHES = (
+MATCHES = (
     "(?3 IS NULL OR site IN (SELECT value FROM json_each(?3))) AND "
     "(?4 IS NULL OR type IN (SELECT value FROM json_each(?4))) AND "
     "(?5 IS NULL OR event IN (SELECT value FROM json_each(?5)))"
 )
 _QUERIES = {
     form: f"SELECT seq, {_LANE}, {_VISITOR}, received_at, {text} FROM events "  # noqa: S608
-    f"WHERE seq > ?1 AND seq <= ?2 AND {_MATCHES} ORDER BY seq"
+    f"WHERE seq > ?1 AND seq <= ?2 AND {MATCHES} ORDER BY seq"
     for form, text in FORMS.items()
 }
 _encode = msgspec.json.Encoder().encode

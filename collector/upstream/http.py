@@ -4,6 +4,7 @@ import asyncio
 import base64
 import gzip
 import sys
+from typing import Any
 
 import aiohttp
 import msgspec
@@ -19,7 +20,7 @@ else:
     from backports import zstd
 
 EDGE_CONTENT = "application/vnd.collector.edge+json"  # wire/edge.py
-_ANSWER_BYTES = 262_144
+_ANSWER_BYTES = 2_097_152
 _WORDS_CHARS = 300
 _LONGEST_REST_S = 3600.0
 
@@ -105,7 +106,8 @@ class Http:
         self.exact = edge
         self.lanes = settings.connections
         path = settings.path or ("/v1/import" if edge else "/v1/batch")
-        self._url = settings.url.rstrip("/") + path
+        self._base = settings.url.rstrip("/")
+        self._url = self._base + path
         self._parts = ('{"events":[' if edge else '{"batch":[', ",", "]}")
         token = base64.b64encode(f"{settings.key}:".encode()).decode()
         self.client = Client(
@@ -120,6 +122,13 @@ class Http:
     @property
     def sent_bytes(self) -> int:
         return self.client.sent_bytes
+
+    async def ask(self, path: str, value: Any) -> bytes:
+        """A question of an edge to its centre; raises the errors of sink.py."""
+        body = msgspec.json.encode(value)
+        status, said, retry_after = await self.client.ask(self._base + path, body)
+        judge(status, said, retry_after, 0)
+        return said
 
     async def send(self, batch: Batch) -> list[Refusal]:
         return await self.client.post(self._url, self._parts, batch.rows)

@@ -19,6 +19,7 @@ from collector.event import Outgoing
 from collector.fleet import Forward
 from collector.store import database as db
 from collector.store import outbox
+from collector.store.audit import Source
 from collector.store.reader import Reader
 from collector.upstream.sink import Batch, Denied, TooLarge, Unreached, Unwanted, Upstream
 from collector.workers.follow import Committed, Follower, Rest
@@ -122,6 +123,10 @@ class Forwarder:
             await self._write_cursor(self.follower.position)
         await self.upstream.close()
         await self._reader.close()
+
+    def source(self, node_id: str) -> Source:
+        """Which events the upstream is to have."""
+        return Source(node_id, self.name, self._filter)
 
     async def _halt(self) -> None:
         stopping = asyncio.create_task(self.follower.stop())
