@@ -17,6 +17,7 @@ from collector.config import Config, split_listen
 from collector.errors import CollectorError
 from collector.forwarding import Forwarding
 from collector.ingest import lane
+from collector.ingest.edges import EdgeDesk
 from collector.ingest.lane import IngestServer
 from collector.ingest.routes import Routes
 from collector.ingest.service import Service
@@ -81,8 +82,8 @@ class App:
                 self._log, config.store, self.metrics, self.exporter.commit_seconds.observe, edges
             )
             self.writer.start()
-            committed = self.writer.committed
-            self.forwarding = Forwarding(config, self._database, self._log, committed)
+            self.forwarding = Forwarding(config, self._database, self._log, self.writer)
+            await self.forwarding.start()
             self.exporter.parts.append(self.forwarding.metrics)
             visitors = Visitors(config.privacy, config.public_url, await self._cookie_secret())
             await self._start_salts()
@@ -102,11 +103,10 @@ class App:
                 self._salts.current,
                 self.persons.suppressed,
             )
-            await self.persons.start(committed)
+            await self.persons.start(self.writer.committed)
             await self._start_membership()
             await self._listen_public()
             await self._listen_admin()
-            await self.forwarding.start()
         except BaseException:
             await self.stop()
             raise
@@ -147,7 +147,7 @@ class App:
             with contextlib.suppress(CollectorError):
                 await self._database.run(db.probe)
                 self.writer.recovered()
-        return self.writer.unavailable or ("the buffer is full" if self.writer.full else None)
+        return self.writer.unavailable or (self.writer.why if self.writer.full else None)
 
     @property
     def public_port(self) -> int:
@@ -212,7 +212,12 @@ class App:
         if hot and (reason := lane.unsupported()):
             log.warning("the hot lane is off: %s", reason)
             hot = False
-        self._routes = Routes(self.config, self._service, self.ready)
+        self._routes = Routes(
+            self.config,
+            self._service,
+            self.ready,
+            EdgeDesk(self.config.edge, self.forwarding.fleet),
+        )
         self._server = IngestServer(
             self._routes,
             self._service,
@@ -267,7 +272,7 @@ class App:
 
     def _api(self) -> list[web.RouteDef]:
         routes = [
-            *forward.routes(self.forwarding.status, self.forwarding.rewind),
+            *forward.routes(self.forwarding.status, self.forwarding.rewind, self.forwarding.audit),
             *self.persons.routes(),
         ]
         if hasattr(self, "membership"):

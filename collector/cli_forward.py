@@ -1,5 +1,6 @@
 """`collector forward …`: asks the running collector, through its admin listener."""
 
+import sys
 import time
 from datetime import UTC, datetime
 from http.client import HTTPConnection, HTTPException
@@ -128,6 +129,59 @@ def _message(said: bytes) -> str:
     except msgspec.DecodeError:
         return ""
     return str(value.get("message", "")) if isinstance(value, dict) else ""
+
+
+@click.command()
+@config_option
+@data_option
+@_admin_option
+@click.argument("name", required=False)
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def audit(
+    file: Path | None, data: str | None, admin: str | None, name: str | None, as_json: bool
+) -> None:
+    """Compare this edge with its centre, range by range: is anything lost on the way?
+
+    NAME: the upstream [default: each that is a centre]. Exits with 1 when something is lost."""
+    config = load_config(file, data=data, admin__listen=admin)
+    centres = [f.name for f in config.forward if f.key.startswith("ek_") and f.kind == "http"]
+    lost = 0
+    for upstream in [name] if name else centres:
+        total = _audit(config, upstream)
+        lost += total["lost"]
+        click.echo(msgspec.json.encode(total) if as_json else _verdict(upstream, total))
+    if not name and not centres:
+        click.echo("No upstream is a centre ([[forward]] with a key ek_…).")
+    raise SystemExit(1 if lost else 0)
+
+
+def _audit(config: Config, upstream: str) -> dict[str, Any]:
+    total: dict[str, Any] = {"upstream": upstream, "events": 0, "lost": 0, "expired": 0}
+    total |= {"missing": [], "known": {}}
+    after, done = 0, False
+    while not done:
+        asked = msgspec.json.encode({"after": after})
+        found = msgspec.json.decode(ask(config, "POST", f"/api/forward/{upstream}/audit", asked))
+        for field in ("events", "lost", "expired"):
+            total[field] += found[field]
+        for why, count in found["known"].items():
+            total["known"][why] = total["known"].get(why, 0) + count
+        total["missing"] += found["missing"]
+        after, done = found["upto"], found["done"]
+        if sys.stderr.isatty():
+            click.echo(f"\r  compared up to event {after:,}", err=True, nl=done)
+    return total
+
+
+def _verdict(upstream: str, total: dict[str, Any]) -> str:
+    said = f"{upstream}: lost {total['lost']:,} of {total['events']:,} events"
+    if total["expired"]:
+        said += f"; {total['expired']:,} numbers have expired here and cannot be compared"
+    for why, count in sorted(total["known"].items()):
+        said += f"; {count:,} absent at the centre: {why}"
+    for first, last in total["missing"]:
+        said += f"\n  missing: {first}" + (f" to {last}" if last > first else "")
+    return said
 
 
 @click.group()

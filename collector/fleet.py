@@ -24,9 +24,7 @@ class Edge(Section, frozen=True):
     ]
     silent_s: Annotated[
         Seconds,
-        Meta(
-            description="not heard of for so long, it is shown as silent", extra_json_schema=_S
-        ),
+        Meta(description="not heard of for so long, it is shown as silent", extra_json_schema=_S),
     ] = 120.0
 
 

@@ -1,70 +1,178 @@
-"""All upstreams of a collector, put together. Part of app.py, on its floor."""
+"""All upstreams of a collector, and all its edges, put together. Part of app.py, on its floor."""
 
 import asyncio
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Callable, Iterator
 
-from prometheus_client.core import Metric
+import msgspec
+from prometheus_client.core import GaugeMetricFamily, Metric
 
 from collector.config import Config
 from collector.errors import CollectorError
+from collector.store import audit, outbox
 from collector.store import database as db
-from collector.store import outbox
 from collector.store.log import EventLog
+from collector.store.reader import Reader
 from collector.upstream import table
+from collector.upstream.http import Http
 from collector.workers import forward_metrics
-from collector.workers.follow import Committed
+from collector.workers.auditor import Auditor, Finding
+from collector.workers.fleet import Fleet
 from collector.workers.forwarder import Forwarder, Status, open_forwarder
+from collector.workers.heartbeat import Heartbeat
+from collector.workers.spool import Spool
+from collector.workers.writer import Writer
 
 
 class Forwarding:
     def __init__(
-        self, config: Config, database: db.Database, event_log: EventLog, committed: Committed
+        self, config: Config, database: db.Database, event_log: EventLog, writer: Writer
     ) -> None:
         self.forwarders: list[Forwarder] = []
+        self.auditors: dict[str, Auditor] = {}
+        self.fleet: Fleet
+        self.spool: Spool | None = None
         self._config = config
         self._database = database
         self._log = event_log
-        self._committed = committed
+        self._writer = writer
+        self._heartbeats: list[Heartbeat] = []
 
     async def start(self) -> None:
+        self.fleet = Fleet(self._config.edge, self._database, await self._reader())
+        await self.fleet.start()
         for settings in self._config.forward:
+            upstream = table.make(settings)
             forwarder = await open_forwarder(
                 settings,
-                table.make(settings),
+                upstream,
                 self._database,
-                self._committed,
+                self._writer.committed,
                 self._log.node_id,
                 self._config.store.rejected_per_site,
             )
             self.forwarders.append(forwarder)
+            if isinstance(upstream, Http) and upstream.exact:
+                await self._be_an_edge(forwarder, upstream)
             forwarder.start()
+        if self.forwarders:
+            await self._start_spool()
+
+    async def _be_an_edge(self, forwarder: Forwarder, upstream: Http) -> None:
+        """Of a centre, which is told how this node is, and compared with."""
+        auditor = Auditor(
+            forwarder, self._database, await self._reader(), self._log.node_id, upstream.ask
+        )
+        self.auditors[forwarder.name] = auditor
+        await auditor.start(forwarder.settings.audit_s)
+        heartbeat = Heartbeat(
+            forwarder, upstream.ask, self._log.node_id, settings_hash(self._config), self._full_in_s
+        )
+        self._heartbeats.append(heartbeat)
+        heartbeat.start()
+
+    async def _start_spool(self) -> None:
+        self.spool = Spool(
+            self._config.spool,
+            self._config.profile == "edge",
+            self._database,
+            await self._reader(),
+            self._log.node_id,
+            self._delivered,
+            self._writer.hold,
+        )
+        self.spool.start()
 
     async def stop(self) -> None:
+        parts: list[Heartbeat | Auditor | Spool | Fleet] = [*self._heartbeats]
+        parts += self.auditors.values()
+        if self.spool is not None:
+            parts.append(self.spool)
+        if hasattr(self, "fleet"):
+            parts.append(self.fleet)
+        await asyncio.gather(*(part.stop() for part in parts))
         await asyncio.gather(*(forwarder.stop() for forwarder in self.forwarders))
 
+    async def _reader(self) -> Reader:
+        return await Reader.open(self._database.path)
+
+    def _delivered(self) -> int:
+        """Up to which number all upstreams have everything, and the audit has seen it."""
+        audited = [auditor.total.upto for auditor in self.auditors.values()]
+        return min([*audited, *(forwarder.follower.position for forwarder in self.forwarders)])
+
+    def _full_in_s(self) -> float | None:
+        return self.spool.full_in_s() if self.spool else None
+
     def metrics(self) -> Iterator[Metric]:
-        return forward_metrics.collect(self.forwarders)
+        yield from forward_metrics.collect(self.forwarders)
+        yield from self.fleet.metrics()
+        for name, (text, read) in AUDIT_GAUGES.items():
+            family = GaugeMetricFamily(f"collector_{name}", text, labels=["upstream"])
+            for upstream, auditor in self.auditors.items():
+                family.add_metric([upstream], float(read(auditor.total)))
+            yield family
+        if self.spool is not None:
+            for name, (text, measured) in SPOOL_GAUGES.items():
+                value = float(measured(self.spool))
+                yield GaugeMetricFamily(f"collector_{name}", text, value=value)
 
     def status(self) -> list[Status]:
         return [forwarder.status() for forwarder in self.forwarders]
 
     def rows(self) -> dict[str, str]:
         """Of the status page."""
-        return {f"upstream {status.name}": describe(status) for status in self.status()}
+        rows = {f"upstream {status.name}": describe(status) for status in self.status()}
+        for name, auditor in self.auditors.items():
+            total = auditor.total
+            rows[f"lost since installation on the way to {name}"] = (
+                f"{total.lost:,} of {total.events:,} compared"
+            )
+        return rows | self.fleet.rows()
 
     async def rewind(self, name: str, seq: int | None, time_ms: int | None) -> int:
         """Raises CollectorError. Returns where the cursor stands."""
-        found = [forwarder for forwarder in self.forwarders if forwarder.name == name]
-        if not found:
-            known = ", ".join(forwarder.name for forwarder in self.forwarders) or "none"
-            raise CollectorError(f"there is no upstream {name}; known: {known}")
+        forwarder = self._named(name)
         if (seq is None) == (time_ms is None):
             raise CollectorError("either a number or a time is needed")
         if time_ms is not None:
             seq = await self._database.run(outbox.first_since, time_ms)
-        position = min(max(0, seq or 0), self._committed.seq)
-        await found[0].rewind(position)
+        position = min(max(0, seq or 0), self._writer.committed.seq)
+        await forwarder.rewind(position)
         return position
+
+    async def audit(self, name: str, after: int) -> Finding:
+        """One range, compared now. Raises CollectorError."""
+        self._named(name)
+        if name not in self.auditors:
+            raise CollectorError(f"{name} is no collector whose edge this is: nothing to compare")
+        return await self.auditors[name].compare(after)
+
+    def _named(self, name: str) -> Forwarder:
+        for forwarder in self.forwarders:
+            if forwarder.name == name:
+                return forwarder
+        known = ", ".join(forwarder.name for forwarder in self.forwarders) or "none"
+        raise CollectorError(f"there is no upstream {name}; known: {known}")
+
+
+AUDIT_GAUGES: dict[str, tuple[str, Callable[[audit.Audited], float]]] = {
+    "forward_audited_events": ("Events compared with the centre.", lambda found: found.events),
+    "forward_lost_events": ("Of them, events that it lacks.", lambda found: found.lost),
+}
+SPOOL_GAUGES: dict[str, tuple[str, Callable[[Spool], float]]] = {
+    "spool_bytes": ("Size of the database in use.", lambda spool: spool.state.bytes),
+    "spool_full": ("1 when a bound is reached.", lambda spool: spool.state.reached is not None),
+    "spool_dropped_events": (
+        "Events that were dropped undelivered since the start.",
+        lambda spool: spool.state.lost_events,
+    ),
+}
+
+
+def settings_hash(config: Config) -> str:
+    """Of the settings in force: whether edges that should be alike are."""
+    return hashlib.sha256(msgspec.json.encode(config)).hexdigest()
 
 
 def describe(status: Status) -> str:

@@ -16,11 +16,17 @@ class Rewind(msgspec.Struct, forbid_unknown_fields=True):
     time: int | None = None
 
 
+class After(msgspec.Struct, forbid_unknown_fields=True):
+    after: int = 0
+
+
 def routes(
-    status: Callable[[], Any], rewind: Callable[[str, int | None, int | None], Awaitable[int]]
+    status: Callable[[], Any],
+    rewind: Callable[[str, int | None, int | None], Awaitable[int]],
+    audit: Callable[[str, int], Awaitable[Any]],
 ) -> list[web.RouteDef]:
     """`status()`: what GET /api/forward answers. `rewind(upstream, seq, time)` returns where the
-    cursor stands then."""
+    cursor stands then; `audit(upstream, after)` what the comparison of one range has found."""
 
     async def show(request: web.Request) -> web.Response:
         return _json(status())
@@ -34,7 +40,18 @@ def routes(
             return _json(said, status=400)
         return _json({"success": True, "seq": position})
 
-    return [web.get("/api/forward", show), web.post("/api/forward/{name}/rewind", go_back)]
+    async def compare(request: web.Request) -> web.Response:
+        try:
+            asked = msgspec.json.decode(await request.read(), type=After)
+            return _json(await audit(request.match_info["name"], asked.after))
+        except (msgspec.DecodeError, CollectorError) as error:
+            return _json({"success": False, "code": "failed", "message": str(error)}, status=400)
+
+    return [
+        web.get("/api/forward", show),
+        web.post("/api/forward/{name}/rewind", go_back),
+        web.post("/api/forward/{name}/audit", compare),
+    ]
 
 
 def _json(value: Any, status: int = 200) -> web.Response:

@@ -40,8 +40,8 @@ class _Node(msgspec.Struct):
 class EdgeDesk:
     """What edges ask and say beside their events: `POST /v1/edge/audit`, `/v1/edge/heartbeat`."""
 
-    def __init__(self, keys: EdgeKeys, fleet: Fleet) -> None:
-        self._keys = keys
+    def __init__(self, configured: tuple[Edge, ...], fleet: Fleet) -> None:
+        self._keys = EdgeKeys(configured)
         self._fleet = fleet
         self._paths = {"/v1/edge/audit": self._audit, "/v1/edge/heartbeat": self._beat}
 

@@ -11,9 +11,10 @@ from aiohttp.web_protocol import RequestPayloadError
 from collector.config import Config
 from collector.errors import Refused
 from collector.ingest import respond
+from collector.ingest.edges import EdgeDesk
 from collector.ingest.script import Scripts
 from collector.ingest.service import Service
-from collector.wire import openapi
+from collector.wire import openapi, segment
 from collector.wire.message import Answer, Client, Request
 from collector.wire.table import Route, documents
 
@@ -25,9 +26,14 @@ class Routes:
     """Answers one request; made once, called by aiohttp's low-level server."""
 
     def __init__(
-        self, config: Config, service: Service, ready: Callable[[], Awaitable[str | None]]
+        self,
+        config: Config,
+        service: Service,
+        ready: Callable[[], Awaitable[str | None]],
+        desk: EdgeDesk,
     ) -> None:
         self._service = service
+        self._desk = desk
         self._ready = ready
         self._body_timeout_s = config.http.body_timeout_s
         self._scripts = Scripts(config)
@@ -56,21 +62,7 @@ class Routes:
             if not future.done():
                 future.set_result(answer)
 
-        peer = respond.peer_address(
-            request.transport and request.transport.get_extra_info("peername")
-        )
-        self._service.submit(
-            route,
-            Request(
-                request.method,
-                request.rel_url,
-                request.headers,
-                body,
-                peer,
-                Client.of(request.headers),
-            ),
-            reply,
-        )
+        self._service.submit(route, _understood(request, body), reply)
         return respond.response(await future, origin, close=self.stopping)
 
     async def _body(self, request: web.BaseRequest) -> bytes:
@@ -120,11 +112,20 @@ class Routes:
                 )
         if document := self._document(request.method, path):
             return respond.response(document, origin)
+        if request.method == "POST" and self._desk.knows(path):
+            return respond.response(await self._asked(request), origin, close=self.stopping)
         if route is not None:
             return respond.response(
                 respond.failed(405, "method_not_allowed", f"use {route.method}"), origin
             )
         return respond.response(respond.failed(404, "not_found", "no such path"), origin)
+
+    async def _asked(self, request: web.BaseRequest) -> Answer:
+        """What an edge asks or says beside its events."""
+        try:
+            return await self._desk.answer(_understood(request, await self._body(request)))
+        except Refused as error:
+            return segment.error(error)
 
     def _document(self, method: str, path: str) -> Answer | None:
         """What a client fetches before it sends."""
@@ -134,6 +135,12 @@ class Routes:
                 if key is not None:
                     return document.make(key, self._public_url)
         return None
+
+
+def _understood(request: web.BaseRequest, body: bytes) -> Request:
+    peer = respond.peer_address(request.transport and request.transport.get_extra_info("peername"))
+    client = Client.of(request.headers)
+    return Request(request.method, request.rel_url, request.headers, body, peer, client)
 
 
 async def _read(request: web.BaseRequest, limit: int) -> bytes:

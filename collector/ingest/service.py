@@ -73,7 +73,7 @@ class Service:
             if len(request.body) > self.max_body:
                 raise Refused(413, "too_large", f"the body is over {self.max_body} bytes")
             if self._writer.full:  # before any work: under overload refusing must be cheap
-                raise Overloaded("the buffer is full")
+                raise Overloaded(self._writer.why)
             if self._gate.counts_addresses:
                 self._gate.admit_address(self._place(request)[0])
             call = protocol.parse(request, route.kind, self._limits)

@@ -21,20 +21,18 @@ def _hashed(number: str) -> str:
 
 
 _EDGE_WHERE = (
-    f"FROM events WHERE seq > ?1 AND seq <= ?2 AND {MATCHES} AND node_id = ?6 "
+    f"FROM events WHERE seq > ?1 AND seq <= ?2 AND {MATCHES} AND node_id = ?6 "  # noqa: S608
     "AND seq NOT IN (SELECT seq FROM forward_refused WHERE upstream = ?7)"
 )
-_EDGE_DIGEST = f"SELECT count(*), coalesce(sum({_hashed('seq')}), 0) {_EDGE_WHERE}"  # noqa: S608
-_EDGE_NUMBERS = f"SELECT seq {_EDGE_WHERE} ORDER BY seq"  # noqa: S608
+_EDGE_DIGEST = f"SELECT count(*), coalesce(sum({_hashed('seq')}), 0) {_EDGE_WHERE}"
+_EDGE_NUMBERS = f"SELECT seq {_EDGE_WHERE} ORDER BY seq"
 _CENTRE = (
     "FROM edge_arrivals a JOIN events e ON e.seq BETWEEN a.first_seq AND a.last_seq "
     "WHERE a.node_id = ?1 AND a.block = ?2 AND e.node_id = ?1 "
     "AND e.node_seq BETWEEN max(?3, ?2 << 16) AND min(?4, (?2 << 16) + 65535)"
 )
-_CENTRE_DIGEST = (
-    f"SELECT count(*), coalesce(sum({_hashed('e.node_seq')}), 0) {_CENTRE}"  # noqa: S608
-)
-_CENTRE_NUMBERS = f"SELECT DISTINCT e.node_seq {_CENTRE} ORDER BY 1"  # noqa: S608
+_CENTRE_DIGEST = f"SELECT count(*), coalesce(sum({_hashed('e.node_seq')}), 0) {_CENTRE}"
+_CENTRE_NUMBERS = f"SELECT DISTINCT e.node_seq {_CENTRE} ORDER BY 1"
 _ABSENT = (
     "SELECT max(first_number, ?2), min(last_number, ?3), why FROM absent_numbers "
     "WHERE node_id = ?1 AND first_number <= ?3 AND last_number >= ?2"
@@ -95,7 +93,10 @@ def centre_runs(connection: sqlite.Connection, node_id: str, first: int, last: i
 def absent(
     connection: sqlite.Connection, node_id: str, first: int, last: int
 ) -> list[tuple[int, int, str]]:
-    return connection.execute(_ABSENT, (node_id, first, last)).fetchall()
+    rows: list[tuple[int, int, str]] = connection.execute(
+        _ABSENT, (node_id, first, last)
+    ).fetchall()
+    return rows
 
 
 def runs(numbers: Iterable[int]) -> Iterator[Run]:

@@ -18,6 +18,7 @@ def write(connection: sqlite.Connection, edge: str, node_id: str, at: int, beat:
 
 def read(connection: sqlite.Connection) -> list[tuple[str, str, int, str]]:
     """Edge, node, time and words of each."""
-    return connection.execute(
+    rows: list[tuple[str, str, int, str]] = connection.execute(
         "SELECT name, node_id, beat_at, beat FROM edges WHERE beat IS NOT NULL"
     ).fetchall()
+    return rows

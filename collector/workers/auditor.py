@@ -131,7 +131,8 @@ class Auditor:
 
     async def _digest(self, first: int, last: int) -> audit.Digest:
         said = await self._ask(_PATH, {"node": self._source.node_id, "range": [first, last]})
-        return _decoded(said, audit.Digest)
+        digest: audit.Digest = _decoded(said, audit.Digest)
+        return digest
 
     async def _differences(self, after: int, upto: int) -> tuple[list[audit.Run], Counter[str]]:
         question = {"node": self._source.node_id, "range": [after + 1, upto], "numbers": True}

@@ -66,6 +66,7 @@ class Writer:
         self._max_bytes = settings.buffer_bytes
         self._batch_events = settings.batch_events
         self.full = False
+        self._held: str | None = None
         self.waiting = 0  # requests to be answered
         self.buffered_events = 0
         self.buffered_bytes = 0
@@ -95,7 +96,7 @@ class Writer:
         with what `refuse` makes of the error when they cannot be. Raises Overloaded when the
         buffer is full: nothing was taken, the client is to come again."""
         if self.full or self._stopping:
-            raise Overloaded("the buffer is full" if self.full else "the collector is stopping")
+            raise Overloaded(self.why if self.full else "the collector is stopping")
         batches = self._batches
         if edge is not None or not batches or not self._takes_more(batches[-1]):
             batches.append(Batch(edge=edge))
@@ -111,6 +112,29 @@ class Writer:
         self.buffered_bytes += size
         if self.buffered_events >= self._max_events or self.buffered_bytes >= self._max_bytes:
             self.full = True
+
+    @property
+    def why(self) -> str:
+        """Why it is full."""
+        return self._held or "the buffer is full"
+
+    def hold(self, reason: str | None) -> None:
+        """Take nothing, for that reason; None: take events again."""
+        if reason != self._held:
+            log.log(
+                logging.ERROR if reason else logging.INFO,
+                "%s",
+                f"{reason}: answering 503" if reason else "there is room again, taking events",
+            )
+        self._held = reason
+        self._weigh()
+
+    def _weigh(self) -> None:
+        self.full = (
+            self._held is not None
+            or self.buffered_events >= self._max_events
+            or self.buffered_bytes >= self._max_bytes
+        )
 
     def _takes_more(self, batch: Batch) -> bool:
         return batch.edge is None and len(batch.events) < self._batch_events
@@ -157,9 +181,7 @@ class Writer:
         self.waiting -= len(batch.waiting)
         self.buffered_events -= len(events) + len(rejects)
         self.buffered_bytes -= batch.size
-        self.full = (
-            self.buffered_events >= self._max_events or self.buffered_bytes >= self._max_bytes
-        )
+        self._weigh()
         for reply, answer, refuse in batch.waiting:
             try:
                 reply(answer if error is None else refuse(error))

@@ -30,7 +30,9 @@ class Pair:
 
     async def start_edge(self, **forward: Any) -> "Pair":
         """Settings of [[forward]]; of others by their dotted path."""
-        edge = {name: forward.pop(name) for name in list(forward) if "." in name}
+        edge = {
+            name: forward.pop(name) for name in list(forward) if "." in name or name == "profile"
+        }
         to = {"name": "centre", "url": self.centre.url, "key": EDGE_KEY, "linger_s": 0.0}
         await self.edge.start(**{"forward": [to | forward], **edge})
         return self

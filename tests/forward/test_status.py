@@ -14,12 +14,14 @@ from tests.forward.conftest import UNANSWERED, Pair, until
 Fill = Callable[..., Awaitable[list[str]]]
 
 
-async def command(collector: Collector, *words: str) -> tuple[int, str]:
+async def command(
+    collector: Collector, *words: str, group: str = "forward", beside: bool = True
+) -> tuple[int, str]:
     """What `collector forward …` says beside the running collector."""
-    admin = collector.admin_url.removeprefix("http://")
+    if beside:
+        words += ("--admin", collector.admin_url.removeprefix("http://"))
     run = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "collector", "forward", *words),
-        *("--data", str(collector.data), "--admin", admin),
+        *(sys.executable, "-m", "collector", group, *words, "--data", str(collector.data)),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
