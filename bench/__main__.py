@@ -1,6 +1,18 @@
 """`python -m bench`."""
 
-from bench import audiences, forward, growth, ingest, overload, parts, peers, people, report, soak, sync  # noqa: F401  (each adds its commands)
+from bench import (  # noqa: F401  (each adds its commands)
+    audiences,
+    forward,
+    growth,
+    ingest,
+    overload,
+    parts,
+    peers,
+    people,
+    report,
+    soak,
+    sync,
+)
 from bench.cli import main
 
 if __name__ == "__main__":

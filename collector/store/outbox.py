@@ -157,7 +157,9 @@ def chunk(
 
 
 def start(connection: sqlite.Connection, upstream: str) -> tuple[int, tuple[int, int] | None]:
-    """The cursor, and the bounds of the batch that was being sent, if one was begun."""
+    """The cursor, and the bounds of the batch that was being sent, if one was begun. A new
+    upstream gets its cursor now: retention deletes nothing beyond the cursors that there are."""
+    connection.execute("INSERT OR IGNORE INTO cursors VALUES (?, 0)", (cursor_name(upstream),))
     row = connection.execute(
         "SELECT after, upto FROM forward_plans WHERE upstream = ?", (upstream,)
     ).fetchone()
