@@ -40,7 +40,6 @@ class Kept(Collector):
     click.option("--rate", type=int, default=5000, show_default=True, help="Events a second."),
     click.option(
         "--folder",
-        type=click.Path(path_type=Path),
         help="Filled if it is not there, and kept, to measure in pieces.",
     ),
 )
@@ -49,7 +48,7 @@ def audiences(plan: Plan) -> tuple[list[Run], dict[str, float]]:
     own = plan.own
     people = int(own["people"] or plan.pick(2000, 1_000_000))
     events = int(own["events"] or plan.pick(20_000, 10_000_000))
-    folder = own["folder"] or scratch_folder()
+    folder = Path(own["folder"] or scratch_folder())
     if not (folder / DATABASE).exists():
         folder.mkdir(exist_ok=True)
         asyncio.run(_empty(folder / DATABASE))
