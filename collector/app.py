@@ -8,12 +8,14 @@ import secrets
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 
 from collector.admin import audiences, auth, forward
 from collector.admin.routes import make_app, server_log
 from collector.config import Config, split_listen
+from collector.dashboard import Dashboard, counted
 from collector.errors import CollectorError
 from collector.forwarding import Forwarding
 from collector.ingest import lane
@@ -66,6 +68,7 @@ class App:
         self._runners: list[web.BaseRunner] = []
         self.forwarding: Forwarding
         self.membership: Membership
+        self.dashboard: Dashboard
         self._probed_at = 0.0
 
     async def start(self) -> None:
@@ -105,6 +108,7 @@ class App:
             )
             await self.persons.start(self.writer.committed)
             await self._start_membership()
+            await self._start_dashboard()
             await self._listen_public()
             await self._listen_admin()
         except BaseException:
@@ -116,6 +120,8 @@ class App:
         for runner in self._runners:
             for site in list(runner.sites):
                 await site.stop()
+        if hasattr(self, "dashboard"):
+            self.dashboard.leave()
         if hasattr(self, "_server"):
             self._routes.stopping = True
             self._server.stop()
@@ -130,10 +136,12 @@ class App:
             await self.writer.stop()
         if hasattr(self, "persons"):
             await self.persons.stop()
-        for reader in self._readers:
-            await reader.close()
+        if hasattr(self, "dashboard"):
+            await self.dashboard.stop()
         for runner in self._runners:
             await runner.cleanup()
+        for reader in self._readers:
+            await reader.close()
         if hasattr(self, "_database"):
             await self._database.close()
         if hasattr(self, "_mark"):
@@ -202,6 +210,15 @@ class App:
         self.persons.membership = self.membership
         self.exporter.parts.append(self.membership.metrics)
 
+    async def _start_dashboard(self) -> None:
+        if self.config.profile == "edge":
+            return
+        readers = await self._reader(), await self._reader(), await self._reader()
+        self.dashboard = Dashboard(
+            self.config, self._database, readers, self.sites, self.writer.committed
+        )
+        await self.dashboard.start()
+
     async def _reader(self) -> Reader:
         self._readers.append(await Reader.open(self.data / DATABASE))
         return self._readers[-1]
@@ -236,7 +253,7 @@ class App:
         await self._listen(runner, http.listen, "http.listen", http.backlog)
 
     async def _listen_admin(self) -> None:
-        app = make_app(self.token, self.exporter.text, self.status, self._api())
+        app = make_app(self.token, self.config.admin, self.exporter.text, self._api())
         runner = web.AppRunner(
             app,
             access_log=None,
@@ -277,10 +294,19 @@ class App:
         ]
         if hasattr(self, "membership"):
             routes += audiences.routes(self.membership)
+        if hasattr(self, "dashboard"):
+            routes += self.dashboard.routes(self._system)
         return routes
 
+    def _system(self) -> dict[str, Any]:
+        return {
+            "status": self.status(),
+            "counts": counted(self.metrics),
+            "gauges": {name: read() for name, (_, read) in self._gauges().items()},
+        }
+
     def status(self) -> dict[str, str]:
-        """The rows of the status page."""
+        """How it is, in a few lines."""
         metrics = self.metrics
         return {
             "can store": self.writer.unavailable or "yes",
@@ -293,11 +319,15 @@ class App:
             "requests refused since start": f"{metrics.refused_requests:,}",
             "waiting for the disk": f"{self.writer.buffered_events:,}",
             "not yet projected (people, purchases)": self.persons.row(),
+            "not yet counted (dashboard)": self._behind(),
             **(self.membership.rows() if hasattr(self, "membership") else {}),
             "one sync of this disk": f"{self.sync_s * 1000:.1f} ms",
             "running for": f"{time.time() - metrics.started_at:,.0f} s",
             "memory": f"{resident_bytes() / 1e6:,.0f} MB",
         }
+
+    def _behind(self) -> str:
+        return self.dashboard.behind if hasattr(self, "dashboard") else "off"
 
     def _gauges(self) -> dict[str, tuple[str, Callable[[], float]]]:
         return {

@@ -6,12 +6,13 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import click
 import uvloop
 
-from collector import __version__, logs, snippet
+from collector import __version__, cli_demo, logs, snippet
 from collector.admin.auth import token_file
 from collector.app import DATABASE, App
 from collector.cli_audience import audience
@@ -48,7 +49,22 @@ def serve(file: Path | None, data: str | None, listen: str | None, admin: str | 
         say_error(error)
 
 
-async def _serve(config: Config) -> None:
+@main.command()
+@click.option("--data", type=click.Path(), help="A folder to keep [default: a scratch one].")
+@click.option("--listen", metavar="HOST:PORT", help="Public listener [default: 127.0.0.1:8080].")
+@click.option("--admin", metavar="HOST:PORT", help="Admin listener [default: 127.0.0.1:8081].")
+@click.option("--visits", type=click.IntRange(1, 1_000_000), default=6000, show_default=True)
+def demo(data: str | None, listen: str | None, admin: str | None, visits: int) -> None:
+    """Fill a scratch database with a month of shop traffic and serve it."""
+    try:
+        config = cli_demo.settings(data, listen, admin)
+        logs.set_up(config.log.level, config.log.format)
+        uvloop.run(_serve(config, lambda app: cli_demo.fill(app, visits)))
+    except CollectorError as error:
+        say_error(error)
+
+
+async def _serve(config: Config, begin: Callable[[App], Awaitable[None]] | None = None) -> None:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -61,6 +77,8 @@ async def _serve(config: Config) -> None:
         loop.add_signal_handler(number, stop)
     app = App(config)
     await app.start()
+    if begin:
+        await begin(app)
     # What start-up made lives as long as the process: the collector need not look at it again.
     # Events hold no cycles; looking for some at every 700 allocations took 10 % of the hot path.
     gc.collect()
@@ -83,11 +101,11 @@ def _greet(app: App) -> None:
     lines.append(f"Listening for events on http://{_shown(config.http.listen, app.public_port)}")
     admin = f"http://{_shown(config.admin.listen, app.admin_port)}/"
     if config.admin.token:
-        lines.append(f"Status and metrics on {admin} (token: setting admin.token)")
+        lines.append(f"Dashboard on {admin} (token: setting admin.token)")
     elif sys.stdout.isatty():
-        lines.append(f"Status and metrics on {admin}#token={app.token}")
+        lines.append(f"Dashboard on {admin}#token={app.token}")
     else:
-        lines.append(f"Status and metrics on {admin} (token in {token_file(app.data)})")
+        lines.append(f"Dashboard on {admin} (token in {token_file(app.data)})")
     lines.append(
         f"Events go to {app.data / DATABASE}, synced before each answer; "
         f"one sync takes {app.sync_s * 1000:.1f} ms here"

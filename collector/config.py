@@ -103,7 +103,7 @@ class Http(Section, frozen=True):
 
 
 class Admin(Section, frozen=True):
-    """The admin listener: status and metrics, behind a token."""
+    """The admin listener: dashboard, API and metrics, behind a token."""
 
     listen: Annotated[Port, Meta(description="address and port of the admin listener")] = (
         "127.0.0.1:8081"
@@ -114,6 +114,29 @@ class Admin(Section, frozen=True):
             pattern=r"^$|^[\x21-\x7e]{16,}$",
             description="at least 16 characters without spaces. Empty: made at the first start and "
             "kept in admin-token in the data folder",
+        ),
+    ] = ""
+    hosts: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="names under which browsers reach it, beside addresses and localhost; any "
+            "other Host is refused (DNS rebinding)"
+        ),
+    ] = ()
+    session_hours: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=8760,
+            description="how long a login holds",
+            extra_json_schema={"unit": "hours"},
+        ),
+    ] = 168.0
+    country_database: Annotated[
+        str,
+        Meta(
+            description="a MaxMind database (.mmdb) that tells the countries of addresses; needs "
+            "the extra `geo`. Empty: no countries"
         ),
     ] = ""
 

@@ -1,4 +1,4 @@
-// node build.mjs [FOLDER]: builds c.js, segment.js and snippet.js into FOLDER (the Python package by default).
+// node build.mjs [FOLDER]: builds the scripts, and the dashboard, into FOLDER (the Python package by default).
 // The output depends on the sources and on the locked esbuild alone; a test compares the bytes.
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
@@ -15,6 +15,8 @@ const outputs = {
   "segment.js": { entry: "src/segment.ts", target: "es2018" },
   // ES5: where the script itself cannot run, the page's calls must still find their stubs.
   "snippet.js": { entry: "src/snippet.ts", target: "es5" },
+  "dashboard.js": { entry: "dashboard/main.ts", target: "es2020" },
+  "dashboard.css": { entry: "dashboard/dashboard.css", target: "es2020" },
 };
 
 export function build() {

@@ -92,7 +92,7 @@ def test_with_no_settings_it_makes_what_it_needs_and_says_so(serve, tmp_path):
     assert len(token) >= 16
     assert token not in served.said
     assert "token in data/admin-token" in served.said
-    ask = urllib.request.Request(served.address("Status and metrics on") + "/metrics")
+    ask = urllib.request.Request(served.address("Dashboard on") + "/metrics")
     with pytest.raises(urllib.error.HTTPError, match="401"):
         urllib.request.urlopen(ask)
     ask.add_header("Authorization", f"Bearer {token}")

@@ -4,10 +4,10 @@ import asyncio
 import json
 
 import pytest
-from aiohttp import web
 
 from collector.admin import auth
-from collector.admin.routes import make_app
+from collector.admin.openapi import ENDPOINTS
+from collector.admin.routes import ASSETS
 
 TOKEN = "a-token-of-the-tests"
 
@@ -31,8 +31,8 @@ def cookie(token):
     return {"headers": {"Cookie": f"{auth.COOKIE}={token}"}}
 
 
-async def test_the_token_opens_it_as_bearer_and_as_cookie(admin):
-    for way in (bearer(TOKEN), cookie(TOKEN)):
+async def test_the_token_opens_it_as_bearer_and_a_session_as_cookie(admin):
+    for way in (bearer(TOKEN), cookie(auth.Sessions(TOKEN, 1).begin())):
         assert (await ask(admin, "/metrics", **way))[0] == 200
         assert (await ask(admin, "/", **way))[0] == 200
 
@@ -47,6 +47,10 @@ async def test_the_token_opens_it_as_bearer_and_as_cookie(admin):
         bearer(TOKEN + "x"),
         bearer("té"),
         cookie("wrong"),
+        cookie(TOKEN),
+        cookie("9999999999.x.y"),
+        cookie(auth.Sessions("another-token-of-tests", 1).begin()),
+        cookie(auth.Sessions(TOKEN, -1).begin()),
         {"headers": {"Authorization": f"Basic {TOKEN}"}},
         {"headers": {"Authorization": TOKEN}},
         {"params": {"token": TOKEN}},
@@ -54,9 +58,9 @@ async def test_the_token_opens_it_as_bearer_and_as_cookie(admin):
     ids=str,
 )
 async def test_anything_else_does_not(admin, way, quiet):
-    for path in ("/metrics", "/", "/nothing"):
+    for path in ("/metrics", "/", "/nothing", *ENDPOINTS, "/api/forward"):
         status, text = await ask(admin, path, **way)
-        assert status == 401
+        assert status == 401, path
         assert "collector_" not in text
         assert TOKEN not in text
     quiet()
@@ -67,10 +71,14 @@ async def test_a_login_gives_a_cookie_that_scripts_cannot_read(admin):
         assert answer.status == 204
         given = answer.headers["Set-Cookie"]
 
-    assert given.startswith(f"{auth.COOKIE}={TOKEN};")
-    for word in ("HttpOnly", "SameSite=Strict", "Path=/"):
+    assert TOKEN not in given
+    for word in ("HttpOnly", "SameSite=Strict"):
         assert word in given
-    assert (await ask(admin, "/metrics", **cookie(TOKEN)))[0] == 200
+    assert "Path" not in given  # so that it holds below the prefix of a proxy, and there only
+    session = cookie(given.partition(";")[0].partition("=")[2])
+    assert (await ask(admin, "/api/sites", **session))[0] == 200
+    assert (await ask(admin, "/logout", "POST", **session))[0] == 204
+    assert (await ask(admin, "/api/sites", **session))[0] == 401
 
 
 @pytest.mark.parametrize(
@@ -98,7 +106,7 @@ async def test_a_wrong_login_is_401_whatever_it_is(admin, options, quiet):
 
 
 async def test_nothing_of_it_is_on_the_public_listener(admin):
-    for path in ("/", "/metrics", "/login", "/admin.js", "/api/", "/admin"):
+    for path in ("/", "/metrics", "/login", "/logout", *ASSETS, "/api/", "/admin", *ENDPOINTS):
         status, _ = await admin.get(path, **bearer(TOKEN)["headers"])
         assert status == 404
 
@@ -125,35 +133,86 @@ async def test_metrics_count_what_happened(admin, track):
     assert float(values["collector_commit_seconds_count"]) >= 1
 
 
-async def test_the_status_page_and_its_json_say_the_same(admin, track):
+async def test_ten_wrong_tokens_a_minute_then_none_is_looked_at(admin):
+    for _ in range(10):
+        assert (await ask(admin, "/login", "POST", json={"token": "wrong"}))[0] == 401
+
+    async with admin.session.post(admin.admin_url + "/login", json={"token": TOKEN}) as answer:
+        assert answer.status == 429
+        assert 0 < int(answer.headers["Retry-After"]) <= 61
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("evil.example", 421),
+        ("127.0.0.1.evil.example:8081", 421),
+        ("localhost.evil.example", 421),
+        ("", 421),
+        ("localhost:8081", 200),
+        ("[::1]:8081", 200),
+        ("10.1.2.3", 200),
+        ("stats.shop.example", 200),
+    ],
+)
+async def test_a_strangers_name_for_this_machine_is_refused(idle, host, status):
+    await idle.start(**{"admin.token": TOKEN, "admin.hosts": ["stats.shop.example"]})
+    session = cookie(auth.Sessions(TOKEN, 1).begin())["headers"]
+
+    assert (await ask(idle, "/api/sites", headers={**session, "Host": host}))[0] == status
+
+
+async def test_what_another_sites_page_sends_is_refused(admin):
+    session = cookie(auth.Sessions(TOKEN, 1).begin())["headers"]
+    for site in ("cross-site", "same-site"):
+        headers = {**session, "Sec-Fetch-Site": site}
+        assert (await ask(admin, "/logout", "POST", headers=headers))[0] == 403
+    assert (await ask(admin, "/api/sites", headers=session))[0] == 200
+
+
+async def test_the_system_answers_without_secrets(admin, track):
     await admin.post("/v1/track", track("a"))
 
-    _, page = await ask(admin, "/", **bearer(TOKEN))
-    options = bearer(TOKEN)
-    options["headers"]["Accept"] = "application/json"
-    _, text = await ask(admin, "/", **options)
+    _, text = await ask(admin, "/api/system", **bearer(TOKEN))
 
-    status = json.loads(text)
-    assert status["can store"] == "yes"
-    assert status["stored since start"] == "1"
-    for name in status:
-        assert name in page
+    said = json.loads(text)
+    assert said["status"]["can store"] == "yes"
+    assert said["counts"]["stored_events"] == 1
+    assert said["settings"]["admin.token"] == said["settings"]["site[0].key"] == "(set)"
+    assert TOKEN not in text
+    assert admin.key not in text
 
 
-async def test_the_page_escapes_what_it_shows(session):
-    app = make_app(TOKEN, lambda: b"", lambda: {"<i>name</i>": "<script>alert(1)</script>&'"})
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
-    async with session.get(url, **bearer(TOKEN)) as answer:
-        page, policy = await answer.text(), answer.headers["Content-Security-Policy"]
-    await runner.cleanup()
+@pytest.mark.parametrize(
+    ("query", "named"),
+    [
+        ("from=yesterday", "from"),
+        ("to=2026-02-30", "to"),
+        ("from=2026-11-24&to=2026-11-23", "from"),
+        ("zone=Europe/Nowhere", "zone"),
+        ("zone=../../etc/passwd", "zone"),
+        ("by=ip", "by"),
+        ("by=path&limit=0", "limit"),
+        ("by=path&limit=\u0663", "limit"),
+    ],
+)
+async def test_a_wrong_parameter_is_named(admin, query, named, quiet):
+    status, text = await ask(admin, f"/api/top?{query}", **bearer(TOKEN))
 
-    assert "<script>alert" not in page
-    assert "<i>" not in page
-    assert "&lt;script&gt;alert(1)" in page
-    assert "default-src 'none'" in policy
+    assert status == 400
+    assert json.loads(text)["message"].startswith(f"{named}:")
+    quiet()
+
+
+async def test_the_api_is_described_and_answers(admin):
+    _, text = await ask(admin, "/api/openapi.json", **bearer(TOKEN))
+    described = json.loads(text)["paths"]
+    query = "by=path&event=x&step=path:/&step=event:x"
+    for path in described:
+        if path not in ("/api/live", "/api/people/{id}", "/api/revenue"):
+            assert (await ask(admin, f"{path}?{query}", **bearer(TOKEN)))[0] == 200, path
+    for path in ("/api/people/0123456789abcdef", "/api/people/x"):
+        assert (await ask(admin, path, **bearer(TOKEN)))[0] == 404
 
 
 async def test_its_answers_are_not_kept_and_not_framed(admin):

@@ -1,0 +1,176 @@
+"""The JSON API of the dashboard; openapi.py describes it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+from aiohttp import web
+from aiohttp_sse import sse_response
+
+from collector.admin import ranges
+from collector.admin.openapi import document
+from collector.admin.respond import as_json
+from collector.clock import now_ms
+from collector.errors import CollectorError
+from collector.store import funnels, lookup, reports
+from collector.store.reader import Reader
+from collector.store.reports import Question
+from collector.store.rollups import DIMENSIONS
+
+_LIVE_TICK_S = 0.25
+_LIVE_MOST = 200
+
+
+class Outside(msgspec.Struct, frozen=True):
+    """What the API is told by the rest of the process."""
+
+    sites: Callable[[], list[dict[str, Any]]]
+    system: Callable[[], dict[str, Any]]
+    last_seq: Callable[[], int]
+    stopping: Callable[[], bool]
+
+
+def ask(request: web.Request) -> tuple[Question, ranges.Range]:
+    """The question in the query. Raises CollectorError naming the parameter."""
+    query = request.query
+    span = ranges.parse(query.get("from"), query.get("to"), query.get("zone"), now_ms())
+    chosen = {name: query.get(name) for name in ("site", *DIMENSIONS)}
+    return Question(span.start, span.end, bots=query.get("bots") == "1", **chosen), span
+
+
+def limit(request: web.Request, usual: int, most: int = 500) -> int:
+    text = request.query.get("limit", str(usual))
+    if not (text.isdecimal() and text.isascii() and 1 <= int(text[:9]) <= most):
+        raise CollectorError(f"limit: expected a number from 1 to {most}")
+    return int(text)
+
+
+def _one_of(request: web.Request, name: str, among: tuple[str, ...]) -> str:
+    text = request.query.get(name, "")
+    if text not in among:
+        raise CollectorError(f"{name}: expected one of {', '.join(among)}")
+    return text
+
+
+class Api:
+    """`counts` answers from rollups and hits, `tables` from the tables: a long look at one keeps
+    nobody waiting at the other."""
+
+    def __init__(self, counts: Reader, tables: Reader, outside: Outside) -> None:
+        self._counts = counts
+        self._tables = tables
+        self._outside = outside
+
+    def routes(self) -> list[web.RouteDef]:
+        table: dict[str, Callable[[web.Request], Awaitable[web.StreamResponse]]] = {
+            "/api/totals": self.totals,
+            "/api/chart": self.chart,
+            "/api/top": self.top,
+            "/api/properties": self.properties,
+            "/api/live": self.live,
+            "/api/people": self.people,
+            "/api/people/{id}": self.person,
+            "/api/purchases": self.purchases,
+            "/api/leads": self.leads,
+            "/api/revenue": self.revenue,
+            "/api/funnel": self.funnel,
+            "/api/sites": self.sites,
+            "/api/system": self.system,
+            "/api/openapi.json": self.openapi,
+        }
+        return [web.get(path, handler) for path, handler in table.items()]
+
+    async def totals(self, request: web.Request) -> web.Response:
+        question, span = ask(request)
+        before = msgspec.structs.replace(question, start=span.before.start, end=span.before.end)
+        now = await self._counts.run(reports.totals, question)
+        earlier = await self._counts.run(reports.totals, before)
+        days = {"from": str(span.first), "to": str(span.last)}
+        return as_json({**days, "now": now, "before": earlier})
+
+    async def chart(self, request: web.Request) -> web.Response:
+        question, span = ask(request)
+        bounds = span.bounds()
+        lines = await self._counts.run(reports.chart, question, bounds)
+        return as_json({"unit": span.unit, "at": bounds[:-1], "end": bounds[-1], **lines})
+
+    async def top(self, request: web.Request) -> web.Response:
+        question, _ = ask(request)
+        by = _one_of(request, "by", DIMENSIONS)
+        rows = await self._counts.run(reports.top, question, by, limit(request, 10))
+        return as_json({"by": by, "rows": rows})
+
+    async def properties(self, request: web.Request) -> web.Response:
+        question, _ = ask(request)
+        if not question.event:
+            raise CollectorError("event: expected an event's name")
+        rows = await self._tables.run(lookup.properties, question, question.event)
+        return as_json({"event": question.event, "properties": rows})
+
+    async def people(self, request: web.Request) -> web.Response:
+        text = request.query.get("q", "").strip()
+        rows = await self._tables.run(lookup.people, text, limit(request, 50))
+        return as_json({"people": rows})
+
+    async def person(self, request: web.Request) -> web.Response:
+        found = await self._tables.run(lookup.person, request.match_info["id"])
+        if found is None:
+            raise web.HTTPNotFound
+        return as_json(found)
+
+    async def purchases(self, request: web.Request) -> web.Response:
+        question, _ = ask(request)
+        rows = await self._tables.run(lookup.purchases, question, limit(request, 100))
+        return as_json({"purchases": rows})
+
+    async def leads(self, request: web.Request) -> web.Response:
+        question, _ = ask(request)
+        rows = await self._tables.run(lookup.leads, question, limit(request, 100))
+        return as_json({"leads": rows})
+
+    async def revenue(self, request: web.Request) -> web.Response:
+        question, _ = ask(request)
+        by = _one_of(request, "by", lookup.REVENUE_BY)
+        rows = await self._tables.run(lookup.revenue, question, by, limit(request, 20))
+        return as_json({"by": by, "rows": rows})
+
+    async def funnel(self, request: web.Request) -> web.Response:
+        question, _ = ask(request)
+        steps = funnels.parse(request.query.getall("step", []))
+        return as_json({"steps": await self._counts.run(funnels.funnel, question, steps)})
+
+    async def sites(self, request: web.Request) -> web.Response:
+        heard = await self._tables.run(lookup.last_heard)
+        rows = [{**site, "last_at": heard.get(site["name"])} for site in self._outside.sites()]
+        return as_json({"sites": rows})
+
+    async def system(self, request: web.Request) -> web.Response:
+        sizes = await self._tables.run(lookup.sizes)
+        return as_json({**self._outside.system(), "store": sizes})
+
+    async def openapi(self, request: web.Request) -> web.Response:
+        return as_json(document())
+
+    async def live(self, request: web.Request) -> web.StreamResponse:
+        """Events and refusals as they arrive, the last 50 first."""
+        site = request.query.get("site")
+        seq, refused, first = 0, 0, True
+        async with sse_response(request) as stream:
+            while stream.is_connected() and not self._outside.stopping():
+                if first or self._outside.last_seq() > seq:
+                    many = 50 if first else _LIVE_MOST
+                    for row in await self._tables.run(lookup.newest, seq, many, site):
+                        seq = max(seq, row["seq"])
+                        await stream.send(_text(row), event="stored")
+                    seq = max(seq, await self._tables.run(lookup.last_seq) if first else seq)
+                for row in await self._tables.run(lookup.rejected, refused, 20):
+                    refused = row["id"]
+                    await stream.send(_text(row), event="rejected")
+                first = False
+                await asyncio.sleep(_LIVE_TICK_S)
+        return stream
+
+
+def _text(row: dict[str, Any]) -> str:
+    return msgspec.json.encode(row).decode()

@@ -1,0 +1,48 @@
+"""Answers of the admin API: JSON, and errors that say what is wrong."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from collector.errors import CollectorError, StoreUnavailable
+from collector.store.reader import TookTooLong
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def as_json(value: Any, status: int = 200) -> web.Response:
+    response = web.Response(
+        body=msgspec.json.encode(value), status=status, content_type="application/json"
+    )
+    response.enable_compression()
+    return response
+
+
+def refused(
+    status: int, code: str, message: str, headers: dict[str, str] | None = None
+) -> web.Response:
+    return web.json_response(
+        {"success": False, "code": code, "message": message}, status=status, headers=headers
+    )
+
+
+def denied() -> web.Response:
+    return refused(
+        401, "unauthorized", "admin token needed", headers={"WWW-Authenticate": "Bearer"}
+    )
+
+
+async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """The handler's answer, or its error's."""
+    try:
+        return await handler(request)
+    except TookTooLong as error:
+        return refused(503, "took_too_long", f"{error}; choose a shorter range")
+    except StoreUnavailable as error:
+        return refused(503, "unavailable", str(error))
+    except CollectorError as error:
+        return refused(400, "bad_request", str(error))
+    except (UnicodeError, OverflowError) as error:  # from a query that holds no text
+        return refused(400, "bad_request", f"cannot be read: {type(error).__name__}")

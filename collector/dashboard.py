@@ -1,0 +1,115 @@
+"""The dashboard put together: the follower that counts, the API, and what it tells of the
+process."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from collector import snippet
+from collector.admin.api import Api, Outside
+from collector.config import Config
+from collector.ingest.sites import Sites
+from collector.metrics import COUNTERS, Metrics, resident_bytes
+from collector.store import cursors, rollups
+from collector.store.database import Database
+from collector.store.reader import Reader
+from collector.wire.visit import Places
+from collector.workers.follow import Committed, Follower
+from collector.workers.rollups import Rollups
+
+# Settings that are told as set or not, never as they are.
+_SECRET = ("key", "keys", "token", "secret", "password", "headers")
+
+
+class Dashboard:
+    """Counts what is stored, and answers the API."""
+
+    def __init__(
+        self,
+        config: Config,
+        database: Database,
+        readers: tuple[Reader, Reader, Reader],
+        sites: Sites,
+        committed: Committed,
+    ) -> None:
+        """Raises CollectorError when the setting admin.country_database names none."""
+        self._config = config
+        self._database = database
+        self._counting, self.counts, self._tables = readers
+        self._sites = sites
+        self._committed = committed
+        self._places = Places(config.admin.country_database)
+        self.follower: Follower | None = None
+        self._stopping = False
+
+    async def start(self) -> None:
+        step = Rollups(self._counting, self._database, self._places)
+        position = await self._database.run(cursors.position, rollups.CURSOR)
+        self.follower = Follower(rollups.CURSOR, step, self._committed, position)
+        step.rest = self.follower.rest
+        self.follower.start()
+
+    def leave(self) -> None:
+        """End the live views: a stop waits for none."""
+        self._stopping = True
+
+    async def stop(self) -> None:
+        if self.follower:
+            await self.follower.stop()
+
+    @property
+    def behind(self) -> str:
+        """For the status."""
+        if not self.follower:
+            return "off"
+        failure = self.follower.failure
+        return f"{self.follower.lag:,} events" + (f" ({failure})" if failure else "")
+
+    def routes(self, system: Callable[[], dict[str, Any]]) -> list[web.RouteDef]:
+        """`system`: what the rest of the process tells of itself."""
+
+        def told() -> dict[str, Any]:
+            return {**system(), "settings": settings_in_force(self._config)}
+
+        outside = Outside(self._listed, told, lambda: self._committed.seq, lambda: self._stopping)
+        return Api(self.counts, self._tables, outside).routes()
+
+    def _listed(self) -> list[dict[str, Any]]:
+        script = self._config.public_url + self._config.http.script_path
+        return [
+            {"name": site.name, "snippet": snippet.render("pixel", script, site.keys[0])}
+            for site in self._sites.all
+        ]
+
+
+def counted(metrics: Metrics) -> dict[str, float]:
+    """What the process has counted since its start."""
+    counts: dict[str, float] = {name: getattr(metrics, name) for name in COUNTERS}
+    return counts | {"resident_bytes": resident_bytes(), "started_at": metrics.started_at}
+
+
+def settings_in_force(config: Config) -> dict[str, str]:
+    """Every setting by its dotted path, secrets left out."""
+    told: dict[str, str] = {}
+
+    def walk(value: Any, path: str) -> None:
+        if isinstance(value, dict):
+            for name, inner in value.items():
+                walk(inner, f"{path}.{name}" if path else name)
+        elif isinstance(value, list | tuple) and value and isinstance(value[0], dict):
+            for i, inner in enumerate(value):
+                walk(inner, f"{path}[{i}]")
+        elif _secret(path):
+            told[path] = "(set)" if value else ""
+        else:
+            told[path] = msgspec.json.encode(value).decode()
+
+    walk(msgspec.to_builtins(config), "")
+    return told
+
+
+def _secret(path: str) -> bool:
+    name = path.rpartition(".")[2]
+    return name in _SECRET or name.endswith(tuple(f"_{word}" for word in _SECRET[:-1]))

@@ -1,0 +1,233 @@
+"""What the dashboard looks up in the tables themselves: people, purchases, leads, the newest
+events, what properties an event has.
+"""
+
+import json
+import re
+from typing import Any
+
+from pysqlite3 import dbapi2 as sqlite
+
+from collector.event import Event
+from collector.store.reports import Question
+from collector.store.rollups import SLOT_MS
+
+Found = list[dict[str, Any]]
+_EVENT = "seq, " + ", ".join(Event.__struct_fields__)
+_JSON = ("properties", "traits", "context", "consent", "violations")
+
+
+def _dicts(cursor: sqlite.Cursor) -> Found:
+    columns = [column[0] for column in cursor.description]
+    return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
+
+
+def _opened(rows: Found) -> Found:
+    """JSON columns as what they say."""
+    for row in rows:
+        for name in _JSON:
+            if row.get(name) is not None:
+                row[name] = _value(row[name])
+    return rows
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def newest(connection: sqlite.Connection, after: int, limit: int, site: str | None) -> Found:
+    """The newest events beyond `after`, oldest first."""
+    among = "" if site is None else " AND site = ?"
+    values = [after, *([] if site is None else [site]), limit]
+    cursor = connection.execute(
+        f"SELECT {_EVENT} FROM events WHERE seq > ?{among} ORDER BY seq DESC LIMIT ?", values
+    )
+    return _opened(_dicts(cursor))[::-1]
+
+
+def last_seq(connection: sqlite.Connection) -> int:
+    return int(connection.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0])
+
+
+def rejected(connection: sqlite.Connection, after: int | None, limit: int) -> Found:
+    """What was refused after row `after`, oldest first."""
+    cursor = connection.execute(
+        "SELECT id, site, received_at, status, code, message, substr(body, 1, 4000) AS body "
+        "FROM rejected WHERE id > ? ORDER BY id DESC LIMIT ?",
+        (after or 0, limit),
+    )
+    rows = _dicts(cursor)[::-1]
+    for row in rows:
+        row["body"] = bytes(row["body"]).decode("utf-8", "replace")
+    return rows
+
+
+def last_heard(connection: sqlite.Connection) -> dict[str, int]:
+    """When the newest event of each site came in, among the last 20,000."""
+    rows = connection.execute(
+        "SELECT site, max(received_at) FROM (SELECT site, received_at FROM events "
+        "ORDER BY seq DESC LIMIT 20000) GROUP BY site"
+    )
+    return dict(rows.fetchall())
+
+
+_PERSON = "id, site, user_id, email, traits, first_seen, last_seen, trusted"
+
+
+def people(connection: sqlite.Connection, text: str, limit: int) -> Found:
+    """By a part of the address or of a trait, or by the whole of an id; the newest when nothing
+    is asked."""
+    if not text:
+        cursor = connection.execute(
+            f"SELECT {_PERSON} FROM people ORDER BY last_seen DESC LIMIT ?", (limit,)
+        )
+        return _opened(_dicts(cursor))
+    like = "%" + re.sub(r"([\\%_])", r"\\\1", text) + "%"
+    cursor = connection.execute(
+        f"""SELECT {_PERSON} FROM people WHERE id = ?1 OR number IN (
+            SELECT person FROM person_keys WHERE value = ?1)
+          OR email LIKE ?2 ESCAPE '\\' OR user_id LIKE ?2 ESCAPE '\\'
+          OR traits LIKE ?2 ESCAPE '\\' ORDER BY last_seen DESC LIMIT ?3""",
+        (text, like, limit),
+    )
+    return _opened(_dicts(cursor))
+
+
+def person(connection: sqlite.Connection, person_id: str) -> dict[str, Any] | None:
+    """Who it is, by which ids, with purchases and leads."""
+    number = _signed(person_id)
+    if number is None:
+        return None
+    found = _opened(
+        _dicts(connection.execute(f"SELECT {_PERSON} FROM people WHERE number = ?", (number,)))
+    )
+    if not found:
+        return None
+    keys = connection.execute(
+        "SELECT kind, value, first_seen, last_seen, shared FROM person_keys "
+        "WHERE number = ?1 AND person = ?1 OR person = ?1 AND person <> number LIMIT 500",
+        (number,),
+    )
+    bought = connection.execute(
+        "SELECT seq, timestamp, order_id, currency, total_micros, counted FROM purchases "
+        "WHERE person = ? ORDER BY timestamp DESC LIMIT 200",
+        (number,),
+    )
+    leads = connection.execute(
+        "SELECT email, timestamp, source, times FROM leads WHERE person = ? LIMIT 200", (number,)
+    )
+    return {
+        **found[0],
+        "keys": _dicts(keys),
+        "purchases": _dicts(bought),
+        "leads": _dicts(leads),
+        "events": _timeline(connection, number),
+    }
+
+
+def _signed(person_id: str) -> int | None:
+    if not re.fullmatch(r"[0-9a-f]{16}", person_id):
+        return None
+    number = int(person_id, 16)
+    return number - (1 << 64) if number >> 63 else number
+
+
+def _timeline(connection: sqlite.Connection, number: int, limit: int = 200) -> Found:
+    """The newest events of a person, newest first. Times of its keys bound the search."""
+    cursor = connection.execute(
+        f"""WITH own AS (SELECT number, first_seen, last_seen FROM person_keys
+            WHERE number = ?1 AND person = ?1 OR person = ?1 AND person <> number),
+          near AS (SELECT b.block FROM event_blocks AS b
+            WHERE b.latest >= (SELECT min(first_seen) FROM own)),
+          mine AS (SELECT k.seq FROM near CROSS JOIN event_keys AS k
+            ON k.seq BETWEEN near.block << 10 AND (near.block + 1 << 10) - 1
+            WHERE k.key IN (SELECT number FROM own)
+              OR k.key IS NULL AND k.anonymous IN (SELECT number FROM own))
+        SELECT {_EVENT}, person_id FROM person_events
+        WHERE seq IN (SELECT seq FROM mine) AND person_id = printf('%016x', ?1)
+        ORDER BY timestamp DESC, seq DESC LIMIT ?2""",
+        (number, limit),
+    )
+    return _opened(_dicts(cursor))
+
+
+def purchases(connection: sqlite.Connection, question: Question, limit: int) -> Found:
+    cursor = connection.execute(
+        """SELECT p.seq, p.message_id, p.site, p.person_id, p.timestamp, p.event, p.order_id,
+            p.currency, p.total_micros, p.counted, e.email, e.user_id,
+            (SELECT group_concat(coalesce(name, product_id, sku, '?'), ', ')
+             FROM purchase_items AS i WHERE i.seq = p.seq) AS items
+          FROM purchases AS p LEFT JOIN people AS e ON e.number = p.person
+          WHERE p.timestamp >= ?1 AND p.timestamp < ?2 AND (?3 IS NULL OR p.site = ?3)
+          ORDER BY p.timestamp DESC LIMIT ?4""",
+        (question.start, question.end, question.site, limit),
+    )
+    return _dicts(cursor)
+
+
+def leads(connection: sqlite.Connection, question: Question, limit: int) -> Found:
+    cursor = connection.execute(
+        """SELECT site, email, person_id, timestamp, source, times FROM leads
+          WHERE timestamp >= ?1 AND timestamp < ?2 AND (?3 IS NULL OR site = ?3)
+          ORDER BY timestamp DESC LIMIT ?4""",
+        (question.start, question.end, question.site, limit),
+    )
+    return _dicts(cursor)
+
+
+_OF_ITEMS = """SELECT {by} AS value, p.currency, sum(i.price_micros * coalesce(i.quantity, 1))
+    AS micros, sum(coalesce(i.quantity, 1)) AS count
+  FROM purchases AS p JOIN purchase_items AS i USING (seq)
+  WHERE p.timestamp >= ?1 AND p.timestamp < ?2 AND p.counted AND (?3 IS NULL OR p.site = ?3)
+  GROUP BY 1, 2 ORDER BY 3 DESC LIMIT ?4"""
+# A touch: the visitor's first or last view before the purchase that came by a campaign.
+_OF_TOUCH = """SELECT n.text AS value, currency, sum(total_micros) AS micros, count(*) AS count
+  FROM (SELECT p.currency, p.total_micros, (
+      SELECT h.campaign FROM hits AS b JOIN hits AS h
+        ON h.visitor = b.visitor AND h.campaign <> 0 AND (h.slot, h.seq) <= (b.slot, b.seq)
+      WHERE b.slot = p.timestamp / {slot} AND b.seq = p.seq AND b.visitor <> 0
+      ORDER BY h.slot {order}, h.seq {order} LIMIT 1) AS campaign
+    FROM purchases AS p
+    WHERE p.timestamp >= ?1 AND p.timestamp < ?2 AND p.counted AND (?3 IS NULL OR p.site = ?3))
+  LEFT JOIN rollup_names AS n ON n.number = campaign
+  GROUP BY 1, 2 ORDER BY 3 DESC LIMIT ?4"""
+_BY = {
+    "product": _OF_ITEMS.format(by="coalesce(i.name, i.product_id, i.sku)"),
+    "category": _OF_ITEMS.format(by="i.category"),
+    "first": _OF_TOUCH.format(slot=SLOT_MS, order="ASC"),
+    "last": _OF_TOUCH.format(slot=SLOT_MS, order="DESC"),
+}
+REVENUE_BY = tuple(_BY)
+
+
+def revenue(connection: sqlite.Connection, question: Question, by: str, limit: int) -> Found:
+    """Revenue by product, category, or campaign of first or last touch."""
+    values = (question.start, question.end, question.site, limit)
+    return _dicts(connection.execute(_BY[by], values))
+
+
+_PROPERTIES = """WITH sample AS (SELECT e.properties FROM rollup_names AS n
+    CROSS JOIN hits AS h ON h.event = n.number AND h.event <> 0
+      AND h.slot >= ?2 AND h.slot < ?3
+    CROSS JOIN events AS e ON e.seq = h.seq
+    WHERE n.text = ?1 AND e.properties IS NOT NULL ORDER BY h.slot DESC, h.seq DESC LIMIT 500)
+  SELECT j.key AS name, j.type AS type, count(*) AS count,
+    min(substr(j.value, 1, 200)) AS example
+  FROM sample, json_each(sample.properties) AS j GROUP BY 1, 2 ORDER BY 1, 3 DESC LIMIT 300"""
+
+
+def properties(connection: sqlite.Connection, question: Question, event: str) -> Found:
+    """Names, types and an example of the properties in the newest 500 events of that name."""
+    return _dicts(connection.execute(_PROPERTIES, (event[:500], *question.slots)))
+
+
+def sizes(connection: sqlite.Connection) -> dict[str, int]:
+    """Rows of the store, as far as they are quick to count."""
+    pages, size, free = (
+        int(connection.execute(f"PRAGMA {name}").fetchone()[0])
+        for name in ("page_count", "page_size", "freelist_count")
+    )
+    return {"bytes": pages * size, "free_bytes": free * size}

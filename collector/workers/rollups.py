@@ -1,0 +1,66 @@
+"""Rollups: reads the log in order and keeps what the dashboard counts.
+
+Beside ingest it gives way: after each step it rests, for several times as long as the step took
+while there is much to do, and it lags, visibly.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from collector.store import rollups
+from collector.store.database import Database
+from collector.store.reader import Reader
+from collector.wire.visit import Places, agent, campaign, referrer_host
+
+# While ingest leaves it the machine, a step of 2,000 takes some 40 ms.
+_REST_RATIO = 2.0
+_SHORTEST_REST_S = 0.25
+
+
+class Rollups:
+    """A follower's step. `rest` is how it waits (the follower's own, which a stop ends)."""
+
+    def __init__(
+        self, reader: Reader, database: Database, places: Places, limit: int = 2000
+    ) -> None:
+        self._reader = reader
+        self._database = database
+        self._places = places
+        self._limit = limit
+        self._book = rollups.Book()
+        self.rest: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+    async def __call__(self, after: int, last_seq: int) -> int:
+        started = time.monotonic()
+        step, seq = await self._reader.run(self._plan, after, last_seq)
+        try:
+            await self._database.run(rollups.apply, step, seq)
+        except BaseException:
+            self._book.forget()
+            raise
+        took = time.monotonic() - started
+        full = len(step.hits) == self._limit
+        await self.rest(took * _REST_RATIO if full else max(took, _SHORTEST_REST_S))
+        return seq
+
+    def _plan(self, connection: Any, after: int, last_seq: int) -> tuple[rollups.Step, int]:
+        rows = rollups.rows(connection, after, last_seq, self._limit)
+        try:
+            step = self._book.step(connection, [self._seen(row) for row in rows])
+        except BaseException:
+            self._book.forget()
+            raise
+        return step, rows[-1].seq if len(rows) == self._limit else last_seq
+
+    def _seen(self, row: rollups.Row) -> rollups.Seen:
+        device, browser = agent(row.user_agent) if row.user_agent else ("", "")
+        return rollups.Seen(
+            row,
+            referrer_host(row.referrer, row.url),
+            campaign(row.url),
+            device,
+            browser,
+            self._places.country(row.ip),
+        )
