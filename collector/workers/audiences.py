@@ -251,12 +251,15 @@ class Audiences:
         due = await self._reader.run(histories.due, now_ms(), size)
         bits = {a.number: 1 << place for place, a in enumerate(self._plan.audiences)}
         concerned: dict[int, int] = {}
+        gone = [(person, number) for person, number in due if number not in bits]
+        if gone:  # of audiences that are no longer there
+            await self._database.run(store.apply, Outcome(drop=gone), {}, {})
         for person, number in due:
             if mask := bits.get(number, 0) & self._ready:
                 concerned[person] = concerned.get(person, 0) | mask
         if concerned:
             await self._judge(self._plan, concerned, {})
-        return bool(concerned) and len(due) == size
+        return bool(concerned or gone) and len(due) == size
 
     async def _evaluate_some(self) -> bool:
         """Judge some people by the audiences that are new; True when there are more. Begins

@@ -85,6 +85,17 @@ async def test_a_changed_rule_is_evaluated_anew_and_one_that_is_gone_leaves_noth
     assert await room.sql("SELECT name FROM audiences") == [("a",)]
 
 
+async def test_rows_of_an_audience_that_is_gone_go_when_they_are_looked_at(room) -> None:
+    kept = {"name": "a", "rule": {"page": "/a"}}
+    await room.open(kept, {"name": "b", "rule": {"page": "/b", "within": "1d"}})
+    await room.happen(page("/a", user_id="ada"), page("/b", user_id="bob"))
+    await room.open(kept)
+    room.now += DAY
+    await room.settle()
+    assert await room.sql("SELECT count(*) FROM audience_states") == [(1,)]
+    assert await room.members() == {"ada"}
+
+
 async def test_an_audience_that_names_another_follows_its_rule(room) -> None:
     def defined(path):
         return [
