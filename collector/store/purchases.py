@@ -68,7 +68,7 @@ _SETTLE_ORDERS = """UPDATE purchases SET (counted, repeat_of) = (
 _SAME_CART = """SELECT json_group_array(json_array(cart, json(bought))) FROM (
   SELECT cart, json_group_array(json_array(seq, timestamp, message_id)) AS bought FROM (
     SELECT p.* FROM json_each(?) AS j
-    CROSS JOIN purchases AS p ON p.person IS j.value ->> 0 AND p.cart = j.value ->> 1
+    CROSS JOIN purchases AS p ON p.person = j.value ->> 0 AND p.cart = j.value ->> 1
     WHERE p.order_id IS NULL ORDER BY p.timestamp, p.message_id, p.seq)
   GROUP BY person, cart)"""
 _MARK = """UPDATE purchases SET (counted, repeat_of) = (
@@ -121,10 +121,10 @@ def settle_carts(
     connection: sqlite.Connection, carts: set[tuple[int | None, str]], repeat_ms: int
 ) -> None:
     """Of a person's purchases without order id and with the same contents, those within
-    `repeat_ms` of one that counts are its repeats."""
-    if not carts:
+    `repeat_ms` of one that counts are its repeats. Of nobody, each counts."""
+    ordered = sorted((person, cart) for person, cart in carts if person is not None)
+    if not ordered:
         return
-    ordered = sorted(carts, key=lambda cart: (cart[0] or 0, cart[1]))
     marks: list[tuple[int, int, str | None]] = []
     text = connection.execute(_SAME_CART, (_text(ordered),)).fetchone()[0]
     for _, bought in _groups(text):

@@ -189,6 +189,12 @@ async def test_the_same_cart_within_the_time_is_a_repeat(log):
     assert [row[0] for row in rows] == ["m0", "m2", "m3", "of bob", "other"]
 
 
+async def test_purchases_of_nobody_are_no_repeats_of_each_other(log):
+    await log.tell(bought("p", 1, {"total": 5}), bought("q", 1, {"total": 5}))
+    await log.tell(bought("r", 1, {"total": 5}), bought("s", 1, {"total": 5}, user_id="ada"))
+    assert await log.sql("SELECT sum(counted) FROM purchases") == [(4,)]
+
+
 async def test_a_purchase_of_a_visitor_who_is_recognised_later_is_the_users(log):
     await log.tell(bought("p", 1, {"total": 5}, anonymous_id="v"))
     await log.tell(bought("q", 2, {"total": 5}, user_id="ada"))
