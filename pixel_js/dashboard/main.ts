@@ -3,7 +3,7 @@ import { events, overview } from "./overview";
 import { brief, h } from "./page";
 import { people, sales } from "./people";
 import { address, FILTERS, get, range, read } from "./state";
-import { funnels, system } from "./system";
+import { audiences, funnels, system } from "./system";
 
 const PAGES: Record<string, { title: string; show: (leaving: AbortSignal) => HTMLElement[]; ranged: boolean }> = {
   overview: { title: "Overview", show: overview, ranged: true },
@@ -11,6 +11,7 @@ const PAGES: Record<string, { title: string; show: (leaving: AbortSignal) => HTM
   people: { title: "People", show: people, ranged: false },
   events: { title: "Events", show: events, ranged: true },
   sales: { title: "Purchases and leads", show: sales, ranged: true },
+  audiences: { title: "Audiences", show: audiences, ranged: false },
   funnels: { title: "Funnels", show: funnels, ranged: true },
   system: { title: "System", show: system, ranged: false },
 };

@@ -36,12 +36,33 @@ export function system(): HTMLElement[] {
         panel("State", table("State", ["", "Now"], Object.entries(said.status).map(([name, value]) => [name, brief(value)]), [1])),
         upstreams,
         panel("Counted since start", table("Counts", ["", "Count"], Object.entries(said.counts).filter(([name]) => name !== "started_at").map(([name, value]) => [words(name), count(value)]), [1])),
-        panel("Settings in force", h("p", { class: "muted" }, `Running since ${when((said.counts.started_at ?? 0) * 1000)}`), table("Settings", ["Setting", "Value"], Object.entries(said.settings).map(([name, value]) => [name, brief(value)])))),
+      ),
+      h("details", { class: "panel settings" }, h("summary", {}, "Settings in force"), h("p", { class: "muted" }, `Running since ${when((said.counts.started_at ?? 0) * 1000)}`), table("Settings", ["Setting", "Value"], Object.entries(said.settings).map(([name, value]) => [name, brief(value)]))),
     ];
   };
   const place = h("div", {}, later(load));
   const again = h("button", { type: "button", click: () => place.replaceChildren(later(load)) }, "Read again");
   return [h("p", {}, again), place];
+}
+
+interface Audience {
+  name: string;
+  [field: string]: unknown;
+}
+
+export function audiences(): HTMLElement[] {
+  const load = async (): Promise<Child[]> => {
+    let found: Audience[] = [];
+    try {
+      found = await get<Audience[]>("api/audiences");
+    } catch (error) {
+      if (!String(error).includes("404")) throw error; // the path is there only with audiences in the settings
+    }
+    if (!found.length) return [h("p", { class: "empty" }, "No audience in the settings. docs/AUDIENCES.md tells how to write one.")];
+    return found.map((one) => panel(one.name, table(one.name, ["", "Now"], Object.entries(one).filter(([name]) => name !== "name").map(([name, value]) => [words(name), brief(value, 400)])),
+      h("p", {}, h("a", { href: `api/audiences/${encodeURIComponent(one.name)}/export`, download: `${one.name}.csv` }, "Export as CSV"))));
+  };
+  return [later(load)];
 }
 
 export function funnels(): HTMLElement[] {
