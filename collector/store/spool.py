@@ -6,7 +6,7 @@ from pysqlite3 import dbapi2 as sqlite
 from collector.store.arrivals import Absent, write_absent
 from collector.store.cursors import transaction
 
-_PAGES = 500  # given back in one go
+_PAGES = 100  # given back in one go
 _SIZE = (
     "SELECT (page_count - freelist_count) * page_size "
     "FROM pragma_page_count, pragma_freelist_count, pragma_page_size"

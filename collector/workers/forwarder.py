@@ -102,6 +102,7 @@ class Forwarder:
         self._filter = outbox.Filter(settings.sites, settings.types, settings.events)
         self._plan = start.plan
         self._chunk: outbox.Chunk | None = None
+        self._ahead: asyncio.Task[outbox.Chunk] | None = None
         self._queues: list[deque[list[Outgoing]]] = []
         self._tasks: set[asyncio.Task[float]] = set()
         self._written = start.position
@@ -134,6 +135,9 @@ class Forwarder:
         for task in self._tasks:
             task.cancel()
         await stopping
+        if self._ahead:
+            await asyncio.gather(self._ahead, return_exceptions=True)
+            self._ahead = None
 
     async def rewind(self, position: int) -> None:
         """Go on from there. What the upstream has and can tell, it will not take twice."""
@@ -190,13 +194,23 @@ class Forwarder:
             last_seq = await self._gathered(after, last_seq)
             size = self.pace.size * self.pace.width
             most = self.settings.batch_bytes * self.pace.width
-        chunk = await self._reader.run(
-            outbox.chunk, self.upstream.form, self._filter, after, last_seq, size, most
-        )
+        ahead, self._ahead = self._ahead, None
+        chunk = await ahead if ahead else None
+        if chunk is None or chunk.after != after:
+            chunk = await self._fetch(after, last_seq, size, most)
+        if chunk.whole and self.upstream.exact:  # the next is read while this one travels
+            self._ahead = asyncio.create_task(
+                self._fetch(chunk.upto, self._committed.seq, size, most)
+            )
         if chunk.rows and not self.upstream.exact and self._plan is None:
             await self._database.run(outbox.begin, self.name, chunk.after, chunk.upto)
             self._plan = (chunk.after, chunk.upto)
         return chunk
+
+    async def _fetch(self, after: int, last_seq: int, size: int, most: int) -> outbox.Chunk:
+        return await self._reader.run(
+            outbox.chunk, self.upstream.form, self._filter, after, last_seq, size, most
+        )
 
     async def _gathered(self, after: int, last_seq: int) -> int:
         """Let a few events wait for more: a request costs as much as a hundred events."""

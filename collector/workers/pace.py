@@ -7,9 +7,9 @@ from collector.event import Outgoing
 from collector.fleet import Forward
 
 _FIRST_SIZE = 250
-_SMALLEST = 25
-_QUICK_S = 1.0
-_SLOW_S = 5.0
+_SMALLEST = 100  # below, a request costs more than its events
+_QUICK_S = 2.0
+_SLOW_S = 10.0
 _FIRST_REST_S = 0.2
 _REGAIN = 1.05  # a size that was too large is tried again, carefully
 
