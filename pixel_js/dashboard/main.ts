@@ -60,6 +60,7 @@ function show(): void {
   const out = h("button", { type: "button", class: "plain", click: () => void fetch("logout", { method: "POST" }).then(() => login()) }, "Log out");
   const main = h("main", { id: "main", tabindex: -1 }, h("h1", { class: "title" }, shown.title), shown.ranged ? tools(page) : null, ...shown.show(leaving.signal));
   document.body.replaceChildren(h("a", { class: "skip", href: "#main", click: (event) => { event.preventDefault(); main.focus(); } }, "To the content"), h("header", {}, h("strong", {}, "Collector"), nav, out), main);
+  nav.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 }
 
 function login(said = ""): void {

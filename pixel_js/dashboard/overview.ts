@@ -21,7 +21,7 @@ interface Lines {
 function card(label: string, now: string, ratio: number | null, name: string): HTMLElement {
   const change = ratio === null ? "new" : ratio > 10 ? `×${Math.round(ratio + 1).toLocaleString()}` : `${ratio >= 0 ? "+" : "−"}${Math.abs(Math.round(ratio * 100))} %`;
   return h("div", { class: "card", "data-total": name }, h("span", { class: "label" }, label), h("strong", {}, now),
-    h("span", { class: ratio !== null && ratio < 0 ? "down" : "up" }, change, h("span", { class: "muted" }, " on the range before")));
+    h("span", { class: ratio !== null && ratio < 0 ? "down" : "up" }, change, h("span", { class: "muted" }, " vs. before")));
 }
 
 const ratio = (now: number, before: number): number | null => (before ? now / before - 1 : now ? null : 0);
