@@ -167,6 +167,7 @@ class Writer:
         try:
             await self._store(events, rejects, batch.edge)
         except Conflict as caught:
+            log.error("edge %s is refused, it keeps its events: %s", batch.edge, caught)
             error = caught
         except CollectorError as caught:
             error = caught

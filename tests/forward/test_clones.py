@@ -4,6 +4,8 @@ import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import Collector
 from tests.forward.conftest import EDGE_KEY, Pair, until
 
@@ -16,7 +18,9 @@ async def denial(edge: Collector) -> str:
     return forwarder.denied or ""
 
 
-async def test_a_restored_edge_is_noticed_and_named(pair: Pair, fill: Fill) -> None:
+async def test_a_restored_edge_is_noticed_and_named(
+    pair: Pair, fill: Fill, caplog: pytest.LogCaptureFixture
+) -> None:
     await pair.start()
     await fill(pair.edge, 20)
     await pair.delivered(20)
@@ -33,6 +37,8 @@ async def test_a_restored_edge_is_noticed_and_named(pair: Pair, fill: Fill) -> N
     await fill(pair.edge, 5, first=200)
     said = await denial(pair.edge)
     assert "fra-1 was restored or cloned" in said
+    at_the_centre = [r.getMessage() for r in caplog.records if r.name.endswith("workers.writer")]
+    assert "fra-1 was restored or cloned" in at_the_centre[0]
     assert len(pair.centre.ids()) == 40
     assert len(pair.edge.ids()) == 25, "nothing of it is lost"
 
