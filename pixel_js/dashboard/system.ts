@@ -33,7 +33,7 @@ export function system(): HTMLElement[] {
         card("Store", megabytes(said.store.bytes)), card("Write-ahead log", megabytes(said.gauges.wal_bytes ?? 0)),
         card("Duplicates", count(said.counts.duplicate_events ?? 0)), card("Rejected", count(said.counts.rejected_events ?? 0)), card("Failed commits", count(said.counts.failed_commits ?? 0))),
       h("div", { class: "grid" },
-        panel("State", table("State", ["", "Now"], Object.entries(said.status).map(([name, value]) => [name, brief(value)]), [1])),
+        panel("State", table("State", ["", "Now"], Object.entries(said.status).map(([name, value]) => [brief(name), brief(value)]), [1])),
         upstreams,
         panel("Counted since start", table("Counts", ["", "Count"], Object.entries(said.counts).filter(([name]) => name !== "started_at").map(([name, value]) => [words(name), count(value)]), [1])),
       ),
