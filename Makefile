@@ -76,4 +76,5 @@ tests/clients/node_modules/.done: tests/clients/package.json tests/clients/packa
 
 .PHONY: browser
 browser:
-	@command -v chromium >/dev/null || { $(APT) chromium; }
+	@for program in chromium firefox-esr WebKitWebDriver Xvfb; do command -v $$program; done \
+		| grep -c . | grep -qx 4 || { $(APT) chromium firefox-esr webkit2gtk-driver xvfb; }

@@ -141,7 +141,11 @@ def print_snippet(
 
 
 def _snippet(config: Config, name: str, key: str) -> str:
-    return snippet.render(name, config.public_url + config.http.script_path, key)
+    http = config.http
+    data = {}
+    if http.beacon_path != http.script_path.rpartition("/")[0] + "/c":
+        data["endpoint"] = config.public_url + http.beacon_path  # not where the script looks
+    return snippet.render(name, config.public_url + http.script_path, key, **data)
 
 
 def _key_of(config: Config, name: str | None) -> str:

@@ -5,13 +5,18 @@ import re
 from importlib import resources
 
 
-def render(global_name: str, script_url: str, key: str) -> str:
-    """The inline loader with its three values, safe inside <script>."""
+def render(global_name: str, script_url: str, key: str, **data: str) -> str:
+    """The inline loader with its values, safe inside <script>. `data` are further attributes of
+    the script: `endpoint`, `consent`, …"""
     code = (resources.files("collector") / "static" / "snippet.js").read_text("utf-8").strip()
-    values = {"__GLOBAL__": global_name, "__SRC__": script_url, "__KEY__": key}
+    values = {
+        "__GLOBAL__": global_name,
+        "__SRC__": script_url,
+        "__DATA__": {"key": key, "global": global_name, **data},
+    }
     code = re.sub("|".join(values), lambda found: _literal(values[found[0]]), code)
     return f"<script>{code}</script>"
 
 
-def _literal(text: str) -> str:
-    return json.dumps(text).replace("<", "\\u003c")
+def _literal(value: object) -> str:
+    return json.dumps(value).replace("<", "\\u003c")

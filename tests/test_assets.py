@@ -17,7 +17,7 @@ def test_the_committed_script_is_what_its_source_builds(tmp_path: Path) -> None:
     node = shutil.which("node")
     assert node
     subprocess.run([node, "build.mjs", str(tmp_path)], cwd=PIXEL, check=True)
-    for name in ("c.js", "segment.js", "snippet.js", "dashboard.js", "dashboard.css"):
+    for name in ("c.js", "c2.js", "segment.js", "snippet.js", "dashboard.js", "dashboard.css"):
         assert (tmp_path / name).read_bytes() == (STATIC / name).read_bytes(), "run: make pixel"
 
 

@@ -1,115 +1,105 @@
 /**
  * The way from a call to the collector.
  *
- * - Each event is in the browser's storage from its call until the collector has settled it; what
- *   is left there is sent by the next page. Its message id was fixed at the call, so sending it
- *   again is harmless.
- * - One request at a time, the oldest events first: rows arrive in the order of the calls. What a
- *   leaving page hands over begins with the events in flight, for the same reason.
+ * - The queue is the browser's storage, shared by the tabs of a site. An event is in it from its
+ *   call until the collector has settled it; its message id was fixed at the call, so sending it
+ *   again is harmless, and what a page leaves there is sent by the next one.
+ * - One request at a time among all tabs, the oldest events first. The tab whose turn it is says
+ *   since when in the storage: one that was killed holds nobody up for long.
+ * - A leaving page hands what it has not sent to the browser as a beacon, which has no answer: the
+ *   next page sends it again. A request in flight outlives its page.
  */
-import { byteLength } from "./json";
-import { keysWith, read, remove, write } from "./storage";
-import { beacon, post } from "./transport";
+import { listen } from "./harmless";
+import { stringify } from "./json";
+import { keysWith, read, remove, state, write } from "./storage";
+import { setAnonymousId } from "./visitor";
 
 const GATHER_MS = 50;
 /** Doubled with each failure: the first pause is half a second to a second. */
-const RETRY_MS = 500;
-const MAX_RETRY_MS = 120_000;
-const MAX_QUEUED = 1_000;
-/** Browsers refuse keepalive bodies over 64 KB; the envelope takes its part. */
-const MAX_CHUNK_BYTES = 60_000;
-
-interface Item {
-  readonly id: string;
-  readonly json: string;
-  /** The browser took it as a beacon, which has no answer. */
-  handedOver?: boolean;
-}
+const RETRY_MS = 250;
+const MAX_WAIT_MS = 300_000;
+/** Half a megabyte or less in most pages; an origin may store five. */
+const MAX_QUEUED = 500;
+/** Browsers refuse keepalive bodies over 64 KB; a character takes up to three bytes. */
+const MAX_CHUNK_CHARS = 20_000;
 
 /** Takes an event as JSON text. Ids grow with time: their order is the order of the calls. */
 export type Deliver = (id: string, json: string) => void;
+/** Hears what became of events: how many, the answer's status, the answer. */
+export type Tell = (name: "sent", args: [number, number, unknown]) => void;
 
-export function createDelivery(url: string, writeKey: string): Deliver {
+export function createDelivery(url: string, writeKey: string, tell: Tell): Deliver {
   const prefix = `_px_q:${writeKey}:`;
-  let queue = leftOver(prefix);
-  let inFlight: Item[] = [];
+  /** Keys of the storage: what this page has not handed to the browser in any way. */
+  let own: string[] = [];
+  let busy = false;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let failures = 0;
-  let leaving = false;
 
   function deliver(id: string, json: string): void {
-    queue.push({ id, json });
     write(prefix + id, json);
-    if (queue.length > MAX_QUEUED) forget(queue.slice(0, -MAX_QUEUED));
-    if (leaving) handOver();
-    if (!timer && !inFlight.length) sendIn(GATHER_MS);
+    own.push(prefix + id);
+    // The oldest give way.
+    keysWith(prefix).slice(0, -MAX_QUEUED).forEach(remove);
+    if (!timer && !busy) sendIn(GATHER_MS);
   }
 
   function sendIn(ms: number): void {
     clearTimeout(timer);
-    timer = setTimeout(send, ms);
+    const { locks } = navigator;
+    timer = setTimeout(() => (locks ? locks.request(prefix, send).catch(send) : send()), ms);
   }
 
   async function send(): Promise<void> {
     timer = undefined;
-    if (inFlight.length || !queue.length) return;
-    inFlight = firstChunk(queue);
-    const waitMs = await post(url, body(inFlight));
-    if (waitMs === undefined) forget(inFlight);
-    failures = waitMs === undefined ? 0 : failures + 1;
-    inFlight = [];
-    if (queue.length) sendIn(waitMs || backoffMs(failures));
+    const chunk = firstChunk(keysWith(prefix));
+    if (busy || !chunk[0]) return;
+    busy = true;
+    own = own.filter((key) => !chunk.includes(key));
+    const { anonymousId } = state();
+    let again = true;
+    let waitMs = 0;
+    try {
+      // A body given as text goes as text/plain, which needs no preflight.
+      const response = await fetch(url, { method: "POST", body: body(chunk), keepalive: true, credentials: "include" });
+      waitMs = +response.headers.get("Retry-After")! * 1000;
+      // As the SDKs of analytics.js: what else is refused would be refused again.
+      again = /408|410|429|460|5../.test(response.status as any);
+      if (!again) chunk.forEach(remove);
+      const answer = await response.json();
+      // The collector has heard the news, and has perhaps answered who the visitor really is.
+      if (response.ok && anonymousId === state().anonymousId) setAnonymousId(answer.anonymousId || anonymousId);
+      tell("sent", [chunk.length, response.status, answer]);
+    } catch {
+      // Not reached: as if it could not store.
+    }
+    busy = false;
+    if (!again) failures = 0;
+    sendIn(again ? Math.min(waitMs || RETRY_MS * 2 ** ++failures * (1 + Math.random()), MAX_WAIT_MS) : 0);
+    // Other tabs may see a little later what is no longer in the storage.
+    return new Promise((done) => setTimeout(done, GATHER_MS));
   }
 
-  /** The page may end here. Where not all fits into a beacon, at least what is not on its way. */
-  function handOver(): void {
-    const fresh = queue.filter((item) => !item.handedOver);
-    if (fresh.length && !beaconAll(queue)) beaconAll(fresh.filter((item) => !inFlight.includes(item)));
+  function body(keys: string[]): string {
+    const head = stringify({ writeKey, sentAt: new Date(), ...state().news });
+    return `${head.slice(0, -1)},"batch":[${keys.map(read)}]}`;
   }
 
-  function beaconAll(items: Item[]): boolean {
-    const chunk = firstChunk(items);
-    if (!chunk.length) return true;
-    if (!beacon(url, body(chunk))) return false;
-    for (const item of chunk) item.handedOver = true;
-    return beaconAll(items.slice(chunk.length));
+  /** The page may end here. Leaving pages share 64 KB: what finds no room stays for the next one. */
+  function handOver(keys = own.filter(read)): void {
+    const chunk = firstChunk(keys);
+    own = [];
+    if (chunk[0] && navigator.sendBeacon(url, body(chunk))) handOver(keys.slice(chunk.length));
   }
 
-  function forget(items: Item[]): void {
-    queue = queue.filter((item) => !items.includes(item));
-    for (const { id } of items) remove(prefix + id);
-  }
-
-  function body(items: Item[]): string {
-    const head = JSON.stringify({ writeKey, sentAt: new Date().toISOString() }).slice(0, -1);
-    return `${head},"batch":[${items.map(({ json }) => json)}]}`;
-  }
-
-  document.addEventListener("visibilitychange", () => {
-    if (document.hidden) handOver();
-  });
-  addEventListener("pagehide", () => {
-    leaving = true;
-    handOver();
-  });
-  addEventListener("pageshow", () => {
-    leaving = false;
-  });
-  addEventListener("online", () => sendIn(0));
-  if (queue.length) sendIn(GATHER_MS);
+  // After pagehide comes visibilitychange: calls that the page makes in its own pagehide go too.
+  listen("visibilitychange pagehide", () => handOver());
+  listen("online", () => sendIn(0));
+  sendIn(GATHER_MS);
   return deliver;
 }
 
-function leftOver(prefix: string): Item[] {
-  const keys = (keysWith(prefix) || []).sort();
-  return keys.map((key) => ({ id: key.slice(prefix.length), json: read(key) || "" })).filter(({ json }) => json);
-}
-
-function firstChunk(items: Item[]): Item[] {
-  let bytes = 0;
-  return items.filter(({ json }, i) => (bytes += byteLength(json) + 1) <= MAX_CHUNK_BYTES || !i);
-}
-
-function backoffMs(failures: number): number {
-  return failures && Math.min(RETRY_MS * 2 ** failures, MAX_RETRY_MS) * (0.5 + Math.random() / 2);
+function firstChunk(keys: string[]): string[] {
+  let chars = 0;
+  return keys.filter((key, i) => (chars += read(key).length) < MAX_CHUNK_CHARS || !i);
 }

@@ -3,8 +3,11 @@ export function harmless<A extends unknown[], R>(run: (...args: A) => R): (...ar
   return (...args) => {
     try {
       return run(...args);
-    } catch {
-      return undefined;
-    }
+    } catch {}
   };
+}
+
+/** Listens for events by their names, on window, where those of the document arrive too. */
+export function listen(types: string, listener: (event: any) => void): void {
+  for (const type of types.split(" ")) addEventListener(type, harmless(listener));
 }

@@ -1,39 +1,42 @@
-import { harmless } from "./harmless";
-import { type Pixel, createPixel } from "./pixel";
-import { type Queue, stubbedQueue } from "./stubs";
+import { harmless, listen } from "./harmless";
+import { type Extra, createPixel } from "./pixel";
+import { kept, state } from "./storage";
 
-/**
- * Puts the pixel in the place of the stubs, in the same object: the page may hold it by now.
- * Methods that the pixel does not have stay stubs, whose calls are passed over.
- */
-function takeOver(queue: Queue, pixel: Pixel, pageView: boolean): void {
-  const run = harmless((call: ArrayLike<unknown>) => {
-    const [method, ...args] = Array.from(call);
-    pixel[method as string]!(...args);
-  });
-  const calls = queue.splice(0);
-  Object.assign(queue, pixel, { push: (...later: ArrayLike<unknown>[]) => later.forEach((call) => run(call)) });
-  if (pageView) run(["page"]);
-  queue.push(...calls);
+function load({ src, dataset }: HTMLScriptElement): void {
+  const page = window as any;
+  const name = dataset.global || "pixel";
+  // An element with id="pixel" is window.pixel too: only an array is a queue.
+  const queue: any = page[name]?.push ? page[name] : (page[name] = []);
+  if (queue.invoked > 1) return;
+  queue.invoked = 2;
+
+  // A module: fetched at its first use, once, under the nonce of this script.
+  const second = `${new URL("c2.js", src)}`;
+  const extra: Extra = (...call) => import(second).then(({ run }) => run(...call)).catch(() => {});
+  const run = harmless(([method, ...args]: any) => methods[method]!(...args));
+
+  function begin(): void {
+    if (queue.invoked > 2 || (document as any).prerendering) return;
+    queue.invoked = 3;
+    const calls = queue.splice(0);
+    queue.push = (...later: unknown[]) => later.forEach(run);
+    const auto = dataset.auto !== "false";
+    if (auto) methods.page!();
+    queue.push(...calls);
+    if (auto) watch();
+  }
+
+  // Before the delivery listens, so that at the end of the page it finds these calls queued.
+  listen("visibilitychange pagehide", begin);
+  const [methods, watch] = createPixel({ endpoint: new URL("c", src), ...dataset } as any, extra);
+  // In the place of the stubs, in the same object: the page may hold it by now.
+  for (const name in methods)
+    queue[name] = (...args: unknown[]) => (queue.invoked > 2 ? methods[name]!(...args) : (queue.push([name, ...args]), queue));
+  // What an address or an older script says of the visitor is read first.
+  if (dataset.link || /ajs_|_px_l|pixel_off/.test(location.search) || kept && !state().anonymousId && /ajs_a/.test(document.cookie))
+    extra(methods, "arrive", [dataset]).then(begin);
+  else if (document.title || document.readyState !== "loading") begin();
+  else listen("DOMContentLoaded", begin);
 }
 
-function start(script: HTMLScriptElement): void {
-  const { key = "", global = "pixel", auto } = script.dataset;
-  const queue = stubbedQueue(global);
-  if (queue.initialized) return;
-  queue.invoked = queue.initialized = true;
-
-  let begun = false;
-  const begin = () => {
-    if (!begun) takeOver(queue, pixel, auto !== "false");
-    begun = true;
-  };
-  // A script from the cache can run before the parser has met the title. Listening for the end of
-  // the page before the delivery does, so that it finds these calls in its queue.
-  addEventListener("DOMContentLoaded", begin);
-  addEventListener("pagehide", begin);
-  const pixel = createPixel({ writeKey: key, endpoint: new URL("c", script.src).href });
-  if (document.title || document.readyState !== "loading") begin();
-}
-
-harmless(start)((document.currentScript || document.querySelector("script[data-key]")) as HTMLScriptElement);
+harmless(load)(document.currentScript as HTMLScriptElement);

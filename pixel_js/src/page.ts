@@ -2,34 +2,38 @@ import type { Bag } from "./json";
 
 declare const __VERSION__: string;
 
-export interface PageFacts extends Bag {
-  path: string;
-  referrer: string;
-  search: string;
-  title: string;
-  url: string;
-}
-
 /** Asked for once: it costs more than the rest of an event. */
 const timezone = Intl.DateTimeFormat().resolvedOptions().timeZone;
 
 /** As analytics.js: the url is without its hash, which is no part of what the server sees. */
-export function pageFacts(): PageFacts {
-  return {
-    path: location.pathname,
-    referrer: document.referrer,
-    search: location.search,
-    title: document.title,
-    url: location.href.replace(/#.*/, ""),
-  };
+export const pageFacts = () => ({
+  path: location.pathname,
+  referrer: document.referrer,
+  search: location.search,
+  title: document.title,
+  url: location.href.replace(/#.*/, ""),
+});
+
+/** How the visitor came, by the names of Segment's context: utm_campaign is the campaign's name. */
+function campaign(): Bag | undefined {
+  let found: Bag | undefined;
+  new URLSearchParams(location.search).forEach((value, key) => {
+    if (/^utm_|clk?id$/.test(key)) (found ||= {})[key.replace("utm_campaign", "name").replace("utm_", "")] = value;
+  });
+  return found;
 }
 
 export function context(): Bag {
+  const { globalPrivacyControl, doNotTrack, webdriver, language } = navigator as any;
   return {
-    page: pageFacts(),
-    locale: navigator.language,
-    timezone,
-    screen: { width: screen.width, height: screen.height },
+    gpc: globalPrivacyControl,
     library: { name: "pixel", version: __VERSION__ },
+    dnt: doNotTrack > 0,
+    campaign: campaign(),
+    timezone,
+    bot: webdriver,
+    screen: { width: screen.width, height: screen.height },
+    locale: language,
+    page: { ...pageFacts(), canonical: document.querySelector<HTMLLinkElement>("[rel=canonical]")?.href },
   };
 }

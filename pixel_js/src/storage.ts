@@ -1,31 +1,64 @@
 import { harmless } from "./harmless";
+import { type Bag, parse, stringify } from "./json";
 
-/** What the browser did not keep (storage blocked, full, a sandboxed frame) lives as the page does. */
-const memory = new Map<string, string>();
+/** The browser's storage, or where it does not or must not keep anything, the page's memory. */
+let store: Record<string, string> = {};
+export let kept: boolean;
 
-export const read = harmless((key: string) => memory.get(key) || localStorage.getItem(key));
-
-export const write = harmless((key: string, value: string) => {
-  memory.set(key, value);
-  localStorage.setItem(key, value);
-  memory.delete(key);
+/** Whether the browser may keep anything of ours. What was written in between is kept then. */
+export const keep = harmless((allowed: boolean) => {
+  store = allowed ? Object.assign(localStorage, store) : {};
+  kept = allowed;
 });
+
+export const read = (key: string) => store[key]!;
+
+export function write(key: string, value: string): void {
+  try {
+    store[key] = value;
+  } catch {
+    store = { ...store, [key]: value }; // full
+  }
+}
 
 export const remove = harmless((key: string) => {
-  memory.delete(key);
-  localStorage.removeItem(key);
+  delete store[key];
+  delete localStorage[key];
 });
 
-export const keysWith = harmless((prefix: string) =>
-  Object.keys(localStorage).filter((key) => key.startsWith(prefix)),
-);
+/** Sorted. */
+export const keysWith = (prefix: string) =>
+  Object.keys(store)
+    .filter((key) => key.startsWith(prefix))
+    .sort();
 
-export const readCookie = harmless((name: string) => {
-  const found = document.cookie.split("; ").find((cookie) => cookie.startsWith(name + "="));
-  return found && decodeURIComponent(found.slice(name.length + 1));
-});
+/** What is known of the visitor, read anew at each call, so that tabs agree. */
+export interface State {
+  anonymousId?: string | undefined;
+  /** What the collector has to be told of the anonymous id until it has answered. */
+  news?: { fresh?: boolean; reset?: boolean } | undefined;
+  /** Who was named by these calls. */
+  identify?: Named;
+  group?: Named;
+  consent?: Consent | undefined;
+  /** Switched off by the visitor. */
+  off?: boolean;
+}
 
-export const writeCookie = harmless((name: string, value: string) => {
-  const secure = location.protocol === "https:" ? "; Secure" : "";
-  document.cookie = `${name}=${encodeURIComponent(value)}; Path=/; Max-Age=31536000; SameSite=Lax${secure}`;
-});
+export interface Named {
+  id?: string | undefined;
+  traits?: Bag | undefined;
+}
+
+/** What the visitor allowed, by purpose, and when; it goes with every event. */
+export interface Consent {
+  analytics?: boolean;
+  ads?: boolean;
+  at?: Date;
+}
+
+export const state = (): State => harmless(parse)(read("_px")) || {};
+
+export const replace = (known: State) => write("_px", stringify(known));
+
+export const save = (changes: State) => replace({ ...state(), ...changes });

@@ -1,42 +1,40 @@
-import { harmless } from "./harmless";
 import { newId } from "./id";
-import { type Bag, isBag, plain } from "./json";
-import { read, readCookie, remove, write, writeCookie } from "./storage";
+import type { Bag } from "./json";
+import { type State, kept, replace, save, state } from "./storage";
 
-const ANONYMOUS = "_px_aid";
-const USER = "_px_uid";
-const TRAITS = "_px_traits";
+/** A cleared storage is healed by our cookie, or by the collector's, which outlives both. */
+export const anonymousId = (): string =>
+  state().anonymousId || setAnonymousId((kept && /_px_aid=([^;]+)/.exec(document.cookie)?.[1]) || newId(), { fresh: true });
 
-/** Read anew at each call, so that tabs agree and a cleared storage is healed by the cookie. */
-export function anonymousId(): string {
-  return read(ANONYMOUS) || setAnonymousId(readCookie(ANONYMOUS) || newId());
+/** Without an id, nobody is known. The news are for the collector. */
+export function setAnonymousId(anonymousId = "", news?: State["news"]): string {
+  save({ anonymousId, news });
+  if (kept) document.cookie = `_px_aid=${anonymousId};path=/;max-age=31536000;samesite=lax`;
+  return anonymousId;
 }
 
-export function setAnonymousId(id: string): string {
-  write(ANONYMOUS, id);
-  writeCookie(ANONYMOUS, id);
-  return id;
-}
-
-export function userId(): string | undefined {
-  return read(USER) || undefined;
-}
-
-export function traits(): Bag {
-  const kept: unknown = harmless(JSON.parse)(read(TRAITS) || "");
-  return isBag(kept) ? kept : {};
-}
-
-/** Another user at the same browser is another visitor: nothing of the former stays. */
-export function identify(id?: string, given?: Bag): void {
-  const former = userId();
-  if (id && former && id !== former) reset();
-  if (id) write(USER, id);
-  if (given) write(TRAITS, JSON.stringify(plain({ ...traits(), ...given })));
-}
-
+/** Nothing of the former visitor stays. */
 export function reset(): void {
-  remove(USER);
-  remove(TRAITS);
-  setAnonymousId(newId());
+  replace({ consent: state().consent });
+  setAnonymousId(newId(), { reset: true });
 }
+
+/** Nobody takes the former visitor's place. */
+export function forget(): void {
+  replace({});
+  setAnonymousId();
+}
+
+/** Another user at the same browser is another visitor; the traits of another one are not ours. */
+export function remember(call: "identify" | "group", id?: string, traits?: Bag): void {
+  const former = state()[call] || {};
+  const other = id && former.id && id !== former.id;
+  if (other && call === "identify") reset();
+  save({ [call]: { id: id || former.id, traits: { ...(!other && former.traits), ...traits } } });
+}
+
+/** What is known of who was named, in the manner of analytics.js. */
+export const about = (call: "identify" | "group") => ({
+  id: () => state()[call]?.id,
+  traits: () => state()[call]?.traits || {},
+});

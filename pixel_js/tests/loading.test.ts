@@ -17,6 +17,7 @@ async function load(attributes: Record<string, string> = {}) {
   const all = { src: "https://collect.example/edge/c.js", "data-key": "wk_1", ...attributes };
   for (const [name, value] of Object.entries(all)) script.setAttribute(name, value);
   document.head.replaceChildren(script);
+  vi.spyOn(document, "currentScript", "get").mockReturnValue(script);
   vi.resetModules();
   await import("../src/main");
 }
@@ -24,7 +25,7 @@ async function load(attributes: Record<string, string> = {}) {
 async function runSnippet(name = "pixel") {
   vi.stubGlobal("__GLOBAL__", name);
   vi.stubGlobal("__SRC__", "https://collect.example/c.js");
-  vi.stubGlobal("__KEY__", "wk_1");
+  vi.stubGlobal("__DATA__", { key: "wk_1", global: name });
   vi.resetModules();
   await import("../src/snippet");
 }

@@ -68,7 +68,10 @@ export function leave(): void {
 
 export const delivered = () => vi.advanceTimersByTimeAsync(200);
 
-export async function newPixel(writeKey = "wk_1") {
+export async function newPixel(writeKey = "wk_1", settings: object = {}) {
   const { createPixel } = await import("../src/pixel");
-  return createPixel({ writeKey, endpoint: "https://collect.example/c" }) as Record<string, (...args: unknown[]) => any>;
+  const { run } = await import("../src/extras");
+  const second = async (...call: Parameters<typeof run>) => run(...call);
+  const [methods] = createPixel({ key: writeKey, endpoint: "https://collect.example/c", ...settings }, second);
+  return methods as Record<string, (...args: unknown[]) => any>;
 }
