@@ -93,7 +93,7 @@ export function createDelivery(url: string, writeKey: string, tell: Tell): Deliv
   }
 
   // After pagehide comes visibilitychange: calls that the page makes in its own pagehide go too.
-  listen("visibilitychange pagehide", () => handOver());
+  listen("pagehide visibilitychange", () => handOver());
   listen("online", () => sendIn(0));
   sendIn(GATHER_MS);
   return deliver;

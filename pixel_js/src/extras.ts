@@ -12,6 +12,14 @@ const table: Record<string, (pixel: Pixel, ...args: any[]) => void> = {
   alias, arrive, debug, group, mend, moved, off, on, once, tell, trackForm, trackLink,
 };
 
-export function run(pixel: Pixel, name: string, args: unknown[]): void {
-  harmless(table[name]!)(pixel, ...args);
+const named = (name: string) => name === "alias" || name === "group";
+
+/** Records with the id of the call, and its time, which stands in it: this file may have come later. */
+const stamped = (pixel: Pixel, messageId: string) => (type: string, fields: object) => {
+  const timestamp = new Date(parseInt(messageId.replace("-", "").slice(0, 12), 16));
+  return pixel._!(type, { messageId, timestamp, ...fields });
+};
+
+export function run(pixel: Pixel, name: string, args: unknown[], id: string): void {
+  harmless(table[name]!)(named(name) ? { ...pixel, _: stamped(pixel, id) } : pixel, ...args);
 }

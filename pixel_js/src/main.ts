@@ -11,13 +11,13 @@ function load({ src, dataset }: HTMLScriptElement): void {
   queue.invoked = 2;
 
   // A module: fetched at its first use, once, under the nonce of this script.
-  const second = `${new URL("c2.js", src)}`;
+  const second = new URL("c2.js", src) as any;
   const extra: Extra = (...call) => import(second).then(({ run }) => run(...call)).catch(() => {});
   const run = harmless(([method, ...args]: any) => methods[method]!(...args));
 
   function begin(): void {
-    if (queue.invoked > 2 || (document as any).prerendering) return;
-    queue.invoked = 3;
+    if (queue.initialized || (document as any).prerendering) return;
+    queue.initialized = 1;
     const calls = queue.splice(0);
     queue.push = (...later: unknown[]) => later.forEach(run);
     const auto = dataset.auto !== "false";
@@ -27,14 +27,14 @@ function load({ src, dataset }: HTMLScriptElement): void {
   }
 
   // Before the delivery listens, so that at the end of the page it finds these calls queued.
-  listen("visibilitychange pagehide", begin);
+  listen("pagehide visibilitychange", begin);
   const [methods, watch] = createPixel({ endpoint: new URL("c", src), ...dataset } as any, extra);
   // In the place of the stubs, in the same object: the page may hold it by now.
   for (const name in methods)
-    queue[name] = (...args: unknown[]) => (queue.invoked > 2 ? methods[name]!(...args) : (queue.push([name, ...args]), queue));
+    queue[name] = (...args: unknown[]) => (queue.initialized ? methods[name]!(...args) : (queue.push([name, ...args]), queue));
   // What an address or an older script says of the visitor is read first.
   if (dataset.link || /ajs_|_px_l|pixel_off/.test(location.search) || kept && !state().anonymousId && /ajs_a/.test(document.cookie))
-    extra(methods, "arrive", [dataset]).then(begin);
+    extra(methods, "arrive", [dataset], "").then(begin);
   else if (document.title || document.readyState !== "loading") begin();
   else listen("DOMContentLoaded", begin);
 }

@@ -7,10 +7,10 @@ const timezone = Intl.DateTimeFormat().resolvedOptions().timeZone;
 
 /** As analytics.js: the url is without its hash, which is no part of what the server sees. */
 export const pageFacts = () => ({
-  path: location.pathname,
+  title: document.title,
   referrer: document.referrer,
   search: location.search,
-  title: document.title,
+  path: location.pathname,
   url: location.href.replace(/#.*/, ""),
 });
 

@@ -21,8 +21,8 @@ export interface Settings {
 
 export type Pixel = Record<string, (...args: any[]) => any>;
 
-/** Runs what few pages use, in the second file. */
-export type Extra = (pixel: Pixel, name: string, args: unknown[]) => Promise<unknown>;
+/** Runs what few pages use, in the second file. The id is of the time of the call. */
+export type Extra = (pixel: Pixel, name: string, args: unknown[], id: string) => Promise<unknown>;
 
 /** The calls of a page, none of which throws, and what begins the page views by themselves. */
 export function createPixel({ key, endpoint, consent: rule, cookieless, hash }: Settings, extra: Extra) {
@@ -56,7 +56,7 @@ export function createPixel({ key, endpoint, consent: rule, cookieless, hash }: 
   /** What few pages use. From then on the second file hears of every call. */
   function later(name: string, ...args: unknown[]): Pixel {
     watched = true;
-    extra(methods, name, args);
+    extra(methods, name, args, newId());
     return methods;
   }
 
