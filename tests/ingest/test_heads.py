@@ -5,12 +5,13 @@ from aiohttp.http_parser import HttpRequestParser
 from multidict import CIMultiDict
 from yarl import URL
 
+from collector.config import Clients, Http
 from collector.ingest.heads import Heads, expression
 from collector.wire.message import Client, Request
-from collector.wire.table import Protocol, Route
+from collector.wire.table import routes
 
 POST = b"POST /v1/track HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nUser-Agent: b\r\n\r\n{}"
-ROUTE = Route("POST", Protocol(*[lambda *_: None] * 3), "")
+ROUTE = routes(Http(), Clients())["/v1/track"]
 GET = b"GET /c.gif?k=1&u=%20 HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
