@@ -59,9 +59,7 @@ def test_learning_is_rationed():
         request = Request(
             "POST", URL("/v1/track"), CIMultiDict(), b"", "", Client.of(CIMultiDict())
         )
-        heads.learn(
-            expression(data), data, Route("POST", Protocol(*[lambda: None] * 3), ""), request
-        )
+        heads.learn(expression(data), data, ROUTE, request)
     assert sum(map(len, heads.known.values())) <= 40
 
 
