@@ -77,7 +77,7 @@ class ChromiumTab:
         await self._page.goto(url)
 
     async def evaluate(self, expression: str) -> Any:
-        return await self._page.evaluate(expression)
+        return await asyncio.wait_for(self._page.evaluate(expression), 30)
 
     async def close(self) -> None:
         await self._page.close()
