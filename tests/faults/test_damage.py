@@ -79,7 +79,7 @@ async def test_a_file_that_seems_another_programs_is_not_touched(
 ) -> None:
     path = stopped.copied(tmp_path) / "collector.db"
     content = bytearray(path.read_bytes())
-    content[position] ^= 1
+    content[position] ^= 64
     path.write_bytes(content)
     collector = Collector(tmp_path)
     await collector.spawn()
