@@ -141,5 +141,7 @@ async def test_what_all_have_expires_and_the_disk_gets_it_back(pair: Pair, fill:
     )
     await until(lambda: pair.edge.ids() == [], 100)
     assert len(pair.centre.ids()) == 5000
+    free = "PRAGMA freelist_count"
+    await until(lambda: pair.edge.rows(free)[0]["freelist_count"] < 10, 60)  # piece by piece
     await pair.edge.stop()
     assert (pair.edge.data / "collector.db").stat().st_size < before / 2
