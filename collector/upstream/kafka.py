@@ -2,7 +2,7 @@
 
 A visitor's events are in one partition, in order. Within a run the broker drops what the
 producer repeats; after a kill the batch under way is sent again, and a consumer knows it by the
-header `message_id`.
+field `message_id` of the value.
 """
 
 import asyncio
