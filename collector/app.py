@@ -29,7 +29,6 @@ from collector.membership import Membership
 from collector.metrics import Exporter, Metrics, resident_bytes
 from collector.persons import Persons
 from collector.store import database as db
-from collector.store.audiences import retire
 from collector.store.edges import open_edges
 from collector.store.log import EventLog, claim, open_log
 from collector.store.reader import Reader
@@ -199,9 +198,6 @@ class App:
     async def _start_membership(self) -> None:
         if self.persons.follower is None:
             return
-        if not self.config.audience:
-            await self._database.run(retire)
-            return
         readers = await self._reader(), await self._reader()
         self.membership = Membership(
             self.config, self._database, *readers, self.persons.reached, self.writer.committed
@@ -293,7 +289,7 @@ class App:
             *self.persons.routes(),
         ]
         if hasattr(self, "membership"):
-            routes += audiences.routes(self.membership)
+            routes += audiences.Api(self.membership).routes()
         if hasattr(self, "dashboard"):
             routes += self.dashboard.routes(self._system)
         return routes
@@ -348,6 +344,14 @@ class App:
             "store_available": (
                 "1 when the last commit succeeded.",
                 lambda: float(self.writer.unavailable is None),
+            ),
+            "answer_p50_seconds": (
+                "Half of the requests of the last minute waited less for their answer.",
+                lambda: self.metrics.waits.quantile(0.5),
+            ),
+            "answer_p99_seconds": (
+                "So long waited the slowest of a hundred.",
+                lambda: self.metrics.waits.quantile(0.99),
             ),
             "wal_bytes": ("Size of the write-ahead log.", self._wal_bytes),
         }

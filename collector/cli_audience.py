@@ -19,7 +19,7 @@ from collector.config import Config
 from collector.errors import CollectorError
 from collector.membership import exported
 from collector.options import config_option, data_option, load_config, say_error
-from collector.store import histories, members
+from collector.store import histories, members, saved
 from collector.store.reader import Reader
 from collector.workers.preview import preview as previewed
 
@@ -40,7 +40,7 @@ def list_(file: Path | None, data: str | None) -> None:
     async def work(reader: Reader) -> None:
         found = await reader.run(members.summaries)
         if not found:
-            click.echo("No audience is configured ([[audience]] in the settings).")
+            click.echo("No audience: none in the settings ([[audience]]), none saved.")
         for shown in found:
             state = "" if shown.evaluated_at else " (not yet evaluated over all of history)"
             click.echo(f"{shown.name}: {shown.members:,}{state}")
@@ -122,7 +122,8 @@ def preview(
 
     async def work(reader: Reader) -> None:
         rule = {"audience": name} if rule_file is None else _read(rule_file)
-        node = one(rule, config.audience)
+        kept = {a.name: a for a in await reader.run(saved.saved)}
+        node = one(rule, {**kept, **{a.name: a for a in config.audience}}.values())
         moment = now_ms() if at is None else _milliseconds(at)
         most = config.evaluation.history_events
         looked = belonged = 0

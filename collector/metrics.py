@@ -6,6 +6,7 @@ Plain integers, added to once a batch; prometheus-client turns them to text when
 
 import resource
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 
 import msgspec
@@ -33,6 +34,30 @@ COUNTERS = {
 }
 
 
+class Waits:
+    """How long requests waited for their answer: for each of the last batches the time of the
+    one that waited longest, so what is told is rather too long. A reading of the clock a batch."""
+
+    def __init__(self) -> None:
+        self._batches: deque[tuple[float, float, int]] = deque(maxlen=8192)
+
+    def note(self, began: float, requests: int) -> None:
+        """`began`: when the batch's first request came, by time.perf_counter."""
+        now = time.perf_counter()
+        self._batches.append((now, now - began, requests))
+
+    def quantile(self, share: float, seconds: float = 60.0) -> float:
+        """Of the requests answered in the last seconds; 0 when there were none."""
+        since = time.perf_counter() - seconds
+        waits = sorted((wait, requests) for at, wait, requests in self._batches if at >= since)
+        left = share * sum(requests for _, requests in waits)
+        for wait, requests in waits:
+            left -= requests
+            if left <= 0:
+                return wait
+        return 0.0
+
+
 class Metrics(msgspec.Struct):
     received_requests: int = 0
     received_bytes: int = 0
@@ -50,6 +75,7 @@ class Metrics(msgspec.Struct):
     duplicate_events: int = 0
     commits: int = 0
     failed_commits: int = 0
+    waits: Waits = msgspec.field(default_factory=Waits)
     started_at: float = msgspec.field(default_factory=time.time)
 
 

@@ -104,15 +104,13 @@ class Persons:
         lie ahead. Nothing is delivered because of it: nobody's history is another than before."""
         if self.follower:
             await self.follower.stop()
-        if self.membership:
-            await self.membership.pause()
-        async with self.retention.lock:
-            await self._database.run(people.begin_anew)
-            position = await self._emptied()
-        if self.follower:
-            self.follower = self._follow(position)
-        if self.membership:
-            await self.membership.resume()
+        nobody = self.membership.paused() if self.membership else contextlib.nullcontext()
+        async with nobody:
+            async with self.retention.lock:
+                await self._database.run(people.begin_anew)
+                position = await self._emptied()
+            if self.follower:
+                self.follower = self._follow(position)
         return self.lag
 
     async def _emptied(self) -> int:

@@ -141,7 +141,7 @@ def _check(config: Config) -> None:
                     f"got {origin!r}"
                 )
     _check_fleet(config, names)
-    _check_audiences(config)
+    check_audiences(config)
 
 
 def _check_fleet(config: Config, keys: dict[str, str]) -> None:
@@ -171,7 +171,8 @@ def _check_networks(path: str, networks: tuple[str, ...]) -> None:
             ) from None
 
 
-def _check_audiences(config: Config) -> None:
+def check_audiences(config: Config) -> None:
+    """Names, and what audiences and destinations ask of each other. Raises ConfigError."""
     names: dict[str, str] = {}
     for i, destination in enumerate(config.destination):
         _unique(names, destination.name, f"destination[{i}].name")

@@ -10,7 +10,7 @@ from aiohttp_sse import sse_response
 
 from collector.admin import ranges
 from collector.admin.openapi import document
-from collector.admin.respond import as_json
+from collector.admin.respond import as_json, limit
 from collector.clock import now_ms
 from collector.errors import CollectorError
 from collector.store import funnels, lookup, reports
@@ -37,13 +37,6 @@ def ask(request: web.Request) -> tuple[Question, ranges.Range]:
     span = ranges.parse(query.get("from"), query.get("to"), query.get("zone"), now_ms())
     chosen = {name: query.get(name) for name in ("site", *DIMENSIONS)}
     return Question(span.start, span.end, bots=query.get("bots") == "1", **chosen), span
-
-
-def limit(request: web.Request, usual: int, most: int = 500) -> int:
-    text = request.query.get("limit", str(usual))
-    if not (text.isdecimal() and text.isascii() and 1 <= int(text[:9]) <= most):
-        raise CollectorError(f"limit: expected a number from 1 to {most}")
-    return int(text)
 
 
 def _one_of(request: web.Request, name: str, among: tuple[str, ...]) -> str:

@@ -1,59 +1,103 @@
-"""The admin API of audiences: what there is, who is in, files, and a rule tried."""
+"""The admin API of audiences: what there is, who is in, files, a rule tried, and saved."""
 
 from collections.abc import AsyncIterator
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 from aiohttp import web
 
+from collector.admin import ranges
+from collector.admin.respond import as_json, limit, refused
 from collector.audience.layouts import LAYOUTS, Person, write
+from collector.clock import now_ms
+from collector.config_audiences import AudienceConfig
 from collector.errors import CollectorError
 
+T = TypeVar("T")
 _LIST_LIMIT = 1000
 
 
 class Preview(msgspec.Struct, forbid_unknown_fields=True):
-    """A rule, and the moment (milliseconds since 1970; None: now)."""
+    """A rule, people of which site (empty: of any), and the moment (milliseconds since 1970;
+    None: now)."""
 
     rule: Any
+    site: str = ""
     at: int | None = None
 
 
+class Definition(msgspec.Struct, forbid_unknown_fields=True):
+    """An audience without its name."""
+
+    rule: dict[str, Any]
+    site: str = ""
+    to: list[str] = []
+    record: bool = True
+
+
 class Asked(Protocol):
-    """What is asked for here."""
+    """What is asked for here. All raise CollectorError."""
 
     async def summaries(self) -> list[Any]: ...
 
+    async def details(self, name: str) -> Any: ...
+
+    async def history(self, name: str, bounds: list[int]) -> dict[str, Any]: ...
+
     def export(self, audience: str, layout: str) -> AsyncIterator[list[Person]]: ...
 
-    async def preview(self, rule: Any, at: int | None) -> tuple[int, int]: ...
+    def preview(self, rule: Any, site: str, at: int | None) -> AsyncIterator[Any]: ...
+
+    async def save(self, audience: AudienceConfig) -> None: ...
+
+    async def remove(self, name: str) -> None: ...
 
 
-def routes(asked: Asked) -> list[web.RouteDef]:
-    async def summaries(request: web.Request) -> web.Response:
-        return _json(await asked.summaries())
+class Api:
+    def __init__(self, asked: Asked) -> None:
+        self._asked = asked
 
-    async def members(request: web.Request) -> web.Response:
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/api/audiences", self.summaries),
+            web.post("/api/audiences/preview", self.preview),
+            web.get("/api/audiences/{name}", self.details),
+            web.put("/api/audiences/{name}", self.save),
+            web.delete("/api/audiences/{name}", self.remove),
+            web.get("/api/audiences/{name}/chart", self.chart),
+            web.get("/api/audiences/{name}/members", self.members),
+            web.get("/api/audiences/{name}/export", self.export),
+        ]
+
+    async def summaries(self, request: web.Request) -> web.Response:
+        return as_json(await self._asked.summaries())
+
+    async def details(self, request: web.Request) -> web.Response:
+        return as_json(await self._asked.details(request.match_info["name"]))
+
+    async def chart(self, request: web.Request) -> web.Response:
+        query = request.query
+        span = ranges.parse(query.get("from"), query.get("to"), query.get("zone"), now_ms())
+        bounds = span.bounds()
+        lines = await self._asked.history(request.match_info["name"], bounds)
+        return as_json({"unit": span.unit, "at": bounds[:-1], "end": bounds[-1], **lines})
+
+    async def members(self, request: web.Request) -> web.Response:
+        most = limit(request, _LIST_LIMIT, _LIST_LIMIT)
         found: list[Person] = []
-        try:
-            async for portion in asked.export(request.match_info["name"], "plain"):
-                found += portion
-                if len(found) >= _LIST_LIMIT:
-                    break
-        except CollectorError as error:
-            return _refused(str(error))
+        async for portion in self._asked.export(request.match_info["name"], "plain"):
+            found += portion
+            if len(found) >= most:
+                break
         fields = Person.__struct_fields__
-        shown = [{name: getattr(p, name) for name in fields} for p in found[:_LIST_LIMIT]]
-        return _json(shown)
+        return as_json([{name: getattr(p, name) for name in fields} for p in found[:most]])
 
-    async def export(request: web.Request) -> web.StreamResponse:
-        layout = request.query.get("layout", "plain")
-        portions = asked.export(request.match_info["name"], layout)
-        try:
-            first = await anext(portions)  # so that what is wrong is said before the answer
-        except CollectorError as error:
-            return _refused(str(error))
-        response = web.StreamResponse(headers={"Content-Type": "text/csv; charset=utf-8"})
+    async def export(self, request: web.Request) -> web.StreamResponse:
+        name, layout = request.match_info["name"], request.query.get("layout", "plain")
+        portions = self._asked.export(name, layout)
+        first = await anext(portions)  # so that what is wrong is said before the answer
+        kind = {"Content-Type": "text/csv; charset=utf-8"}
+        response = web.StreamResponse(headers=kind)
         await response.prepare(request)
         await response.write("".join(write(LAYOUTS[layout], first)).encode())
         async for portion in portions:
@@ -62,27 +106,41 @@ def routes(asked: Asked) -> list[web.RouteDef]:
         await response.write_eof()
         return response
 
-    async def preview(request: web.Request) -> web.Response:
+    async def preview(self, request: web.Request) -> web.StreamResponse:
+        """A line of JSON for each portion of people: many take seconds."""
+        given = _read(await request.read(), Preview)
+        said = self._asked.preview(given.rule, given.site, given.at)
+        line = await anext(said)  # so that what is wrong is said before the answer
+        response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+        await response.prepare(request)
+        await response.write(msgspec.json.encode(line) + b"\n")
         try:
-            given = msgspec.json.decode(await request.read(), type=Preview)
-            belonged, looked = await asked.preview(given.rule, given.at)
-        except (msgspec.DecodeError, CollectorError) as error:
-            return _refused(str(error))
-        return _json({"success": True, "members": belonged, "people": looked})
+            async for line in said:
+                await response.write(msgspec.json.encode(line) + b"\n")
+        except CollectorError as error:
+            failed = {"success": False, "code": "failed", "message": str(error)}
+            await response.write(msgspec.json.encode(failed) + b"\n")
+        await response.write_eof()
+        return response
 
-    return [
-        web.get("/api/audiences", summaries),
-        web.get("/api/audiences/{name}/members", members),
-        web.get("/api/audiences/{name}/export", export),
-        web.post("/api/audiences/preview", preview),
-    ]
+    async def save(self, request: web.Request) -> web.Response:
+        given = _read(await request.read(), Definition)
+        named = {"name": request.match_info["name"], **msgspec.to_builtins(given)}
+        try:
+            audience = msgspec.convert(named, AudienceConfig)
+        except msgspec.ValidationError:
+            return refused(400, "bad_request", "name: expected letters, digits, `.`, `_` and `-`")
+        await self._asked.save(audience)
+        return as_json({"success": True})
+
+    async def remove(self, request: web.Request) -> web.Response:
+        await self._asked.remove(request.match_info["name"])
+        return as_json({"success": True})
 
 
-def _refused(message: str) -> web.Response:
-    return _json({"success": False, "code": "bad_request", "message": message}, status=400)
-
-
-def _json(value: Any, status: int = 200) -> web.Response:
-    return web.Response(
-        body=msgspec.json.encode(value), status=status, content_type="application/json"
-    )
+def _read(body: bytes, form: type[T]) -> T:
+    """The body's JSON. Raises CollectorError."""
+    try:
+        return msgspec.json.decode(body, type=form)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise CollectorError(str(error)) from None

@@ -20,6 +20,13 @@ def as_json(value: Any, status: int = 200) -> web.Response:
     return response
 
 
+def limit(request: web.Request, usual: int, most: int = 500) -> int:
+    text = request.query.get("limit", str(usual))
+    if not (text.isdecimal() and text.isascii() and 1 <= int(text[:9]) <= most):
+        raise CollectorError(f"limit: expected a number from 1 to {most}")
+    return int(text)
+
+
 def refused(
     status: int, code: str, message: str, headers: dict[str, str] | None = None
 ) -> web.Response:

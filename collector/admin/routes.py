@@ -61,6 +61,8 @@ class Door:
                 return refused(421, "unknown_host", "add the name to the setting admin.hosts")
             if request.method not in ("GET", "HEAD") and _from_elsewhere(request):
                 return refused(403, "foreign", "sent by the page of another site")
+            if request.method == "POST" and not _may_act(request):
+                return refused(403, "foreign", "send it as Content-Type: application/json")
             if request.path in _OPEN or self._sessions.holds(request.cookies.get(COOKIE, "")):
                 return await answer_errors(request, handler)
             return page(status=401) if request.path == "/" else denied()
@@ -100,6 +102,12 @@ class Door:
 def _from_elsewhere(request: web.Request) -> bool:
     """A session's cookie is SameSite=Strict; this also refuses pages of sibling domains."""
     return request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none")
+
+
+def _may_act(request: web.Request) -> bool:
+    """What is done under /api/ must be JSON: the page of another origin cannot send that without
+    asking first, and is told nothing. Over plain HTTP browsers do not say where it comes from."""
+    return request.content_type == "application/json" or not request.path.startswith("/api/")
 
 
 def make_app(

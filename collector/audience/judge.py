@@ -1,5 +1,6 @@
 """What follows from a person's history: who enters, who leaves, who is to be told. Pure."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Any
@@ -113,6 +114,8 @@ class Outcome(Struct):
     changes: list[Change] = msgspec.field(default_factory=list)
     told: list[Told] = msgspec.field(default_factory=list)
     untold: list[tuple[int, int, str]] = msgspec.field(default_factory=list)
+    # How many entered (True) or left an audience, by its number and the time.
+    moves: Counter[tuple[int, int, bool]] = msgspec.field(default_factory=Counter)
 
     def __bool__(self) -> bool:
         return bool(self.put or self.drop or self.changes or self.told or self.untold)
@@ -225,6 +228,8 @@ def _settle(
     if planned is None or planned <= now or (until is not None and until < planned):
         planned = until
     if member is not (entered is not None):
+        if not audience.first:
+            outcome.moves[audience.number, now, member] += 1
         if audience.record and not audience.first:
             word = "entered" if member else "exited"
             outcome.changes.append(Change("", audience.number, person, word, now, False))

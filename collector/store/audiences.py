@@ -18,6 +18,7 @@ from collector.store import cursors
 from collector.store.histories import NAME
 
 CURSOR = "audiences"
+MOVES_MS = 900_000  # what is counted together of who entered and left
 CHANGES = "audiences: people"
 LOG = ""  # the destination of Audience Entered and Audience Exited
 _encode = msgspec.json.Encoder().encode
@@ -44,6 +45,10 @@ _DROP = """DELETE FROM audience_states WHERE (person, audience) IN
 _CHANGES = """INSERT INTO outbox (destination, audience, person, change, at, first, address, id)
   SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,
     value ->> 7 FROM json_each(?)"""
+_MOVE = """INSERT INTO audience_moves
+  SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?) WHERE true
+  ON CONFLICT DO UPDATE SET entered = entered + excluded.entered,
+    exited = exited + excluded.exited"""
 _UNTOLD = """DELETE FROM audience_told WHERE (person, audience, destination) IN
   (SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?))"""
 _TOLD = """INSERT OR REPLACE INTO audience_told (person, audience, destination, address)
@@ -75,6 +80,7 @@ def define(
                 _remove(connection, defined.number)
         for name, site, rule, targets in wanted:
             text = _text(sorted(targets))
+            connection.execute(_ANOTHER, (name, site, rule))
             connection.execute(_DEFINE, (name, site, rule, text, now))
             for table in ("audience_told", "outbox"):
                 connection.execute(_UNTIE.format(table=table), (name, text))
@@ -84,6 +90,9 @@ _DEFINE = """INSERT INTO audiences (name, site, rule, targets, created_at)
   VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (name) DO UPDATE
   SET site = ?2, rule = ?3, targets = ?4, evaluated_at = NULL, next_person = NULL
   WHERE (site, rule, targets) IS NOT (?2, ?3, ?4)"""
+# By another rule there was another size.
+_ANOTHER = """DELETE FROM audience_moves WHERE audience =
+  (SELECT number FROM audiences WHERE name = ?1 AND (site, rule) IS NOT (?2, ?3))"""
 _UNTIE = """DELETE FROM {table} WHERE audience = (SELECT number FROM audiences WHERE name = ?1)
   AND destination <> '' AND destination NOT IN (SELECT value FROM json_each(?2))"""
 
@@ -93,7 +102,7 @@ def retire(connection: sqlite.Connection) -> None:
     hold up retention. Whoever adds one later begins at the log's start."""
     with cursors.transaction(connection):
         reset(connection)
-        for table in ("audiences", "audience_told", "outbox", "person_changes"):
+        for table in ("audiences", "audience_moves", "audience_told", "outbox", "person_changes"):
             connection.execute(f"DELETE FROM {table}")  # noqa: S608
 
 
@@ -102,6 +111,7 @@ def _remove(connection: sqlite.Connection, number: int) -> None:
     somebody looks at them: to find them all takes seconds at millions of people, and this is
     done before the collector listens. Numbers are never used again."""
     connection.execute("DELETE FROM outbox WHERE audience = ?", (number,))
+    connection.execute("DELETE FROM audience_moves WHERE audience = ?", (number,))
     connection.execute("DELETE FROM audiences WHERE number = ?", (number,))
 
 
@@ -147,9 +157,14 @@ def _writes(outcome: Outcome) -> Iterator[tuple[str, list[Any]]]:
         (c.destination, c.audience, c.person, c.change, c.at, int(c.first), c.address, uuid7(c.at))
         for c in outcome.changes
     ]
+    moves = [
+        (audience, at // MOVES_MS, count * entered, count * (not entered))
+        for (audience, at, entered), count in outcome.moves.items()
+    ]
     yield _PUT, outcome.put
     yield _DROP, outcome.drop
     yield _CHANGES, changes
+    yield _MOVE, moves
     yield _UNTOLD, outcome.untold
     yield _TOLD, outcome.told
 

@@ -19,7 +19,8 @@ OWN = frozenset(
         "events", "event_keys", "event_blocks", "people", "person_keys", "person_ties",
         "person_periods", "person_changes", "purchases", "purchase_items", "leads", "order_items",
         "site_keys", "meta", "cursors", "dedupe_segments", "absent_numbers",
-        "event_index", "event_names", "audiences", *audiences.OF_PEOPLE,
+        "event_index", "event_names", "audiences", "saved_audiences", "audience_moves",
+        *audiences.OF_PEOPLE,
     }
 )  # fmt: skip
 _LEAST_CHARS = 6  # a shorter name is found in too much that is none of the person's

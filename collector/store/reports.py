@@ -155,20 +155,34 @@ def _hit(connection: sqlite.Connection, question: Question, of: str) -> tuple[st
     return f" AND EXISTS (SELECT 1 FROM hits AS h WHERE {of}{said})", values
 
 
+def of_purchases(connection: sqlite.Connection, question: Question) -> tuple[str, list[Any]]:
+    """The condition that the event of purchase `p` is among those asked for."""
+    return _hit(connection, question, f"h.slot = p.timestamp / {SLOT_MS} AND h.seq = p.seq")
+
+
+def of_leads(connection: sqlite.Connection, question: Question) -> tuple[str, list[Any]]:
+    """The same of lead `p`. Leads have no number of their event: it is found by its message id."""
+    if not question.filters:
+        return "", []
+    event = f"h.slot = p.timestamp / {SLOT_MS} AND EXISTS (SELECT 1 FROM events AS e"
+    event += " WHERE e.seq = h.seq AND e.message_id = p.message_id AND e.site = p.site)"
+    return _hit(connection, question, event)
+
+
 def _commerce(connection: sqlite.Connection, question: Question) -> dict[str, Any]:
     site = "" if question.site is None else " AND p.site = ?"
     bounds = [question.start, question.end] + ([] if question.site is None else [question.site])
-    hit, values = _hit(connection, question, f"h.slot = p.timestamp / {SLOT_MS} AND h.seq = p.seq")
+    hit, values = of_purchases(connection, question)
     bought = connection.execute(
         f"""SELECT p.currency, count(*), coalesce(sum(p.total_micros), 0) FROM purchases AS p
         WHERE p.timestamp >= ? AND p.timestamp < ? AND p.counted{site}{hit}
         GROUP BY p.currency ORDER BY 3 DESC""",
         [*bounds, *values],
     ).fetchall()
+    hit, values = of_leads(connection, question)
     leads = connection.execute(
-        f"SELECT count(*) FROM leads AS p WHERE p.timestamp >= ? AND p.timestamp < ?{site}"
-        + (_of_lead(hit) if question.filters else ""),
-        [*bounds, *(values if question.filters else [])],
+        f"SELECT count(*) FROM leads AS p WHERE p.timestamp >= ? AND p.timestamp < ?{site}{hit}",
+        [*bounds, *values],
     ).fetchone()[0]
     return {
         "leads": leads,
@@ -178,13 +192,6 @@ def _commerce(connection: sqlite.Connection, question: Question) -> dict[str, An
             for currency, count, micros in bought
         ],
     }
-
-
-def _of_lead(hit: str) -> str:
-    """Leads have no number of their event: it is found by its message id."""
-    event = f"h.slot = p.timestamp / {SLOT_MS} AND EXISTS (SELECT 1 FROM events AS e"
-    event += " WHERE e.seq = h.seq AND e.message_id = p.message_id AND e.site = p.site)"
-    return hit.replace(f"h.slot = p.timestamp / {SLOT_MS} AND h.seq = p.seq", event)
 
 
 def chart(

@@ -104,6 +104,11 @@ class Audiences:
         """How many audiences are not yet evaluated over all of history."""
         return len(self._full.numbers) if self._full else 0
 
+    @property
+    def behind(self) -> int:
+        """Events of the log that were there at the start and are not yet in the index."""
+        return max(0, self._goal - self._cursor)
+
     async def __call__(self, after: int, last_seq: int) -> int:
         """Index some events and judge whom they concern."""
         async with self._busy:

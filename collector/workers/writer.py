@@ -39,6 +39,7 @@ class Batch(msgspec.Struct, gc=False):
     waiting: list[tuple[Reply, Any, Refuse]] = msgspec.field(default_factory=list)
     size: int = 0
     edge: str | None = None
+    began: float = msgspec.field(default_factory=time.perf_counter)
 
 
 class Writer:
@@ -188,6 +189,7 @@ class Writer:
                 reply(answer if error is None else refuse(error))
             except Exception:  # stored all the same, and the others must hear of theirs
                 log.exception("an answer could not be given")
+        self._metrics.waits.note(batch.began, len(batch.waiting))
 
     async def _store(
         self,
