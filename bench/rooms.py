@@ -17,8 +17,9 @@ from bench.process import KEY, scratch_folder
 from bench.result import Run
 from bench.traffic import METHODS, STEM, Traffic, stem_head
 from collector.app import DATABASE
-from collector.config import Http, Limits, Store
+from collector.config import Limits, Store
 from collector.config_clients import Clients
+from collector.config_http import Http
 from collector.event import Event
 from collector.metrics import Metrics
 from collector.store.database import open_database

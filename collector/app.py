@@ -12,9 +12,10 @@ from typing import Any
 
 from aiohttp import web
 
+from collector import logs, reload
 from collector.admin import audiences, auth, forward
-from collector.admin.routes import make_app, server_log
-from collector.config import Config, split_listen
+from collector.admin.routes import make_app
+from collector.config import Config
 from collector.dashboard import Dashboard, counted
 from collector.errors import CollectorError
 from collector.forwarding import Forwarding
@@ -25,6 +26,7 @@ from collector.ingest.routes import Routes
 from collector.ingest.service import Service
 from collector.ingest.sites import Sites
 from collector.ingest.visitor import Visitors
+from collector.listeners import Listeners
 from collector.membership import Membership
 from collector.metrics import Exporter, Metrics, resident_bytes
 from collector.persons import Persons
@@ -39,8 +41,6 @@ from collector.workers.writer import Writer
 log = logging.getLogger(__name__)
 
 DATABASE = "collector.db"
-# What outlasts App._drain is abandoned: aiohttp, which waits 60 s of its own, need not.
-_SHUTDOWN_S = 0.1
 
 
 class App:
@@ -64,7 +64,7 @@ class App:
         self._server: IngestServer
         self.persons: Persons
         self._readers: list[Reader] = []
-        self._runners: list[web.BaseRunner] = []
+        self._listeners = Listeners()
         self.forwarding: Forwarding
         self.membership: Membership
         self.dashboard: Dashboard
@@ -88,7 +88,8 @@ class App:
             await self.forwarding.start()
             self.exporter.parts.append(self.forwarding.metrics)
             visitors = Visitors(config.privacy, config.public_url, await self._cookie_secret())
-            await self._start_salts()
+            self._salts = Salts(self._database)
+            await self._keep_salts()
             self.persons = Persons(
                 config,
                 [site.name for site in self.sites.all],
@@ -108,22 +109,22 @@ class App:
             await self.persons.start(self.writer.committed)
             await self._start_membership()
             await self._start_dashboard()
-            await self._listen_public()
-            await self._listen_admin()
+            desk = EdgeDesk(config.edge, self.forwarding.fleet)
+            self._routes = Routes(config, self._service, self.ready, desk)
+            self._server = await self._listeners.public(config, self._routes, self._service)
+            app = make_app(self.token, config.admin, self.exporter.text, self._api())
+            await self._listeners.admin(config, app)
         except BaseException:
             await self.stop()
             raise
 
     async def stop(self) -> None:
         """Refuse new connections, finish requests in hand, flush, checkpoint, close."""
-        for runner in self._runners:
-            for site in list(runner.sites):
-                await site.stop()
+        await self._listeners.close()
         if hasattr(self, "dashboard"):
             self.dashboard.leave()
         if hasattr(self, "_server"):
-            self._routes.stopping = True
-            self._server.stop()
+            self._routes.stopping = self._server.stopping = True
             await self._drain()
         if hasattr(self, "forwarding"):
             await self.forwarding.stop()
@@ -137,8 +138,7 @@ class App:
             await self.persons.stop()
         if hasattr(self, "dashboard"):
             await self.dashboard.stop()
-        for runner in self._runners:
-            await runner.cleanup()
+        await self._listeners.stop()
         for reader in self._readers:
             await reader.close()
         if hasattr(self, "_database"):
@@ -156,13 +156,32 @@ class App:
                 self.writer.recovered()
         return self.writer.unavailable or (self.writer.why if self.writer.full else None)
 
+    async def reload(self, config: Config) -> list[str]:
+        """Go by these settings from now on, but for those returned, which a restart needs. A
+        request in hand is answered by those it came under. Raises CollectorError, and then
+        nothing has changed."""
+        new, left = reload.merged(self.config, config)
+        keys = await self._database.run(db.site_keys, Sites.without_key(new.site))
+        visitors = Visitors(new.privacy, new.public_url, await self._cookie_secret())
+        if any(getattr(new, name) != getattr(self.config, name) for name in reload.FORWARDING):
+            await self.forwarding.restart(new)
+        self.config = new
+        self.sites.configure(new.site, keys)
+        self.persons.sites = [site.name for site in self.sites.all]
+        await self._keep_salts()
+        self._service.configure(new, visitors)
+        self._routes.configure(new, EdgeDesk(new.edge, self.forwarding.fleet))
+        self._server.heads.forget()
+        logs.set_level(new.log.level)
+        return left
+
     @property
     def public_port(self) -> int:
-        return int(self._runners[0].addresses[0][1])
+        return self._listeners.ports[0]
 
     @property
     def admin_port(self) -> int:
-        return int(self._runners[1].addresses[0][1])
+        return self._listeners.ports[1]
 
     def _make_folder(self) -> None:
         try:
@@ -184,8 +203,8 @@ class App:
             self._database, self._mark, store.dedupe_ids, store.rejected_per_site
         )
 
-    async def _start_salts(self) -> None:
-        self._salts = Salts(self._database)
+    async def _keep_salts(self) -> None:
+        await self._salts.stop()
         if any(site.cookieless for site in self.sites.all):
             await self._salts.start()
         else:
@@ -219,67 +238,19 @@ class App:
         self._readers.append(await Reader.open(self.data / DATABASE))
         return self._readers[-1]
 
-    async def _listen_public(self) -> None:
-        http = self.config.http
-        hot = http.hot_lane
-        if hot and (reason := lane.unsupported()):
-            log.warning("the hot lane is off: %s", reason)
-            hot = False
-        self._routes = Routes(
-            self.config,
-            self._service,
-            self.ready,
-            EdgeDesk(self.config.edge, self.forwarding.fleet),
-        )
-        self._server = IngestServer(
-            self._routes,
-            self._service,
-            hot=hot,
-            max_connections=http.max_connections,
-            rest_s=http.refused_rest_s,
-            keepalive_timeout=http.keepalive_s,
-            max_line_size=8190,
-            max_field_size=http.max_header_bytes,
-            max_headers=http.max_headers,
-            read_bufsize=65536,
-            lingering_time=1.0,
-            access_log=None,
-        )
-        runner = web.ServerRunner(self._server, shutdown_timeout=_SHUTDOWN_S)
-        await self._listen(runner, http.listen, "http.listen", http.backlog)
-
-    async def _listen_admin(self) -> None:
-        app = make_app(self.token, self.config.admin, self.exporter.text, self._api())
-        runner = web.AppRunner(
-            app,
-            access_log=None,
-            keepalive_timeout=20.0,
-            logger=server_log(),
-            shutdown_timeout=_SHUTDOWN_S,
-        )
-        await self._listen(runner, self.config.admin.listen, "admin.listen", 128)
-
-    async def _listen(
-        self, runner: web.BaseRunner, listen: str, setting: str, backlog: int
-    ) -> None:
-        await runner.setup()
-        self._runners.append(runner)
-        host, port = split_listen(listen)
-        try:
-            await web.TCPSite(runner, host, port, backlog=backlog).start()
-        except OSError as error:
-            why = os.strerror(error.errno) if error.errno else str(error)
-            raise CollectorError(f"{setting}: cannot listen on {listen}: {why}") from None
-
     async def _drain(self) -> None:
-        """Wait for bodies still coming in (2 s) and answers still to be given (4 s)."""
+        """Wait for requests on their way over open connections (0.5 s), bodies still coming in
+        (2 s) and answers still to be given (4 s)."""
         started = time.monotonic()
         http = self.config.http
         while True:
             waited = time.monotonic() - started
+            idle = self._server.open_connections > 0 and waited < http.stop_idle_s
+            if not idle:
+                self._server.close_idle()
             bodies = self._routes.reading > 0 and waited < http.stop_body_s
             answers = self._service.in_flight > 0 and waited < http.stop_send_s
-            if not bodies and not answers:
+            if not (idle or bodies or answers):
                 return
             await asyncio.sleep(0.01)
 

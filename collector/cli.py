@@ -6,13 +6,14 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import click
 import uvloop
 
-from collector import __version__, cli_demo, logs, snippet
+from collector import __version__, cli_demo, logs, manager, snippet
 from collector.admin.auth import token_file
 from collector.app import DATABASE, App
 from collector.cli_audience import audience
@@ -21,7 +22,7 @@ from collector.cli_people import access, forget, rebuild
 from collector.config import Config
 from collector.errors import CollectorError
 from collector.ingest.sites import DEFAULT_SITE, Sites
-from collector.options import config_option, data_option, load_config, say_error
+from collector.options import config_option, data_option, load_config, read_config, say_error
 from collector.store import database as db
 from collector.store.log import claim
 
@@ -41,10 +42,11 @@ def main() -> None:
 @click.option("--admin", metavar="HOST:PORT", help="Admin listener [default: 127.0.0.1:8081].")
 def serve(file: Path | None, data: str | None, listen: str | None, admin: str | None) -> None:
     """Run the collector. With no settings at all it makes what it needs."""
-    config = load_config(file, data=data, http__listen=listen, admin__listen=admin)
+    flags = {"data": data, "http__listen": listen, "admin__listen": admin}
+    config = load_config(file, **flags)
     logs.set_up(config.log.level, config.log.format)
     try:
-        uvloop.run(_serve(config))
+        uvloop.run(_serve(config, again=lambda: read_config(file, **flags)))
     except CollectorError as error:
         say_error(error)
 
@@ -64,17 +66,25 @@ def demo(data: str | None, listen: str | None, admin: str | None, visits: int) -
         say_error(error)
 
 
-async def _serve(config: Config, begin: Callable[[App], Awaitable[None]] | None = None) -> None:
-    stopping = asyncio.Event()
+async def _serve(
+    config: Config,
+    begin: Callable[[App], Awaitable[None]] | None = None,
+    again: Callable[[], Config] | None = None,
+) -> None:
+    """`again` reads the settings when SIGHUP asks for it."""
+    stopping, reloading = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
 
     def stop() -> None:
         if stopping.is_set():
             os._exit(1)  # asked twice: nothing that was acknowledged is in memory only
         stopping.set()
+        reloading.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
+    if again:
+        loop.add_signal_handler(signal.SIGHUP, reloading.set)
     app = App(config)
     await app.start()
     if begin:
@@ -85,10 +95,30 @@ async def _serve(config: Config, begin: Callable[[App], Awaitable[None]] | None 
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
     _greet(app)
-    await stopping.wait()
+    manager.tell("READY=1")
+    while not stopping.is_set():
+        await reloading.wait()
+        reloading.clear()
+        if again and not stopping.is_set():
+            await _reload(app, again)
+    manager.tell("STOPPING=1")
     log.info("stopping: finishing requests in hand")
     await app.stop()
     log.info("stopped: %d events stored since start", app.metrics.stored_events)
+
+
+async def _reload(app: App, again: Callable[[], Config]) -> None:
+    """SIGHUP: the settings anew. Unsound ones change nothing."""
+    manager.tell(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+    try:
+        left = await app.reload(again())
+    except CollectorError as error:
+        log.error("the new settings are not taken, the old ones stay: %s", error)
+    else:
+        log.info("the settings were read again")
+        if left:
+            log.warning("these settings take effect at the next start: %s", ", ".join(left))
+    manager.tell("READY=1")
 
 
 def _greet(app: App) -> None:

@@ -83,6 +83,14 @@ class Forwarding:
         )
         self.spool.start()
 
+    async def restart(self, config: Config) -> None:
+        """With other upstreams, edges or bounds. Cursors are stored, so that nothing is sent
+        twice or left out. Raises CollectorError, and then it is stopped."""
+        await self.stop()
+        self.forwarders, self.auditors, self._heartbeats, self.spool = [], {}, [], None
+        self._config = config
+        await self.start()
+
     async def stop(self) -> None:
         parts: list[Heartbeat | Auditor | Spool | Fleet] = [*self._heartbeats]
         parts += self.auditors.values()

@@ -35,6 +35,10 @@ def set_up(level: str, form: str) -> None:
     atexit.register(listener.stop)
     root = logging.getLogger()
     root.handlers[:] = [logging.handlers.QueueHandler(lines)]
-    root.setLevel(level.upper())
+    set_level(level)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
     logging.getLogger("aiosqlite").setLevel(logging.WARNING)
+
+
+def set_level(level: str) -> None:
+    logging.getLogger().setLevel(level.upper())

@@ -27,10 +27,15 @@ def say_error(error: Exception) -> NoReturn:
     raise SystemExit(2)
 
 
+def read_config(file: Path | None, **flags: Any) -> Config:
+    """Raises ConfigError."""
+    config = load(file, flags={name.replace("__", "."): value for name, value in flags.items()})
+    define(config.audience)  # the rules, whose errors have their paths
+    return config
+
+
 def load_config(file: Path | None, **flags: Any) -> Config:
     try:
-        config = load(file, flags={name.replace("__", "."): value for name, value in flags.items()})
-        define(config.audience)  # the rules, whose errors have their paths
-        return config
+        return read_config(file, **flags)
     except CollectorError as error:
         say_error(error)

@@ -32,7 +32,7 @@ class Persons:
         self._config = config
         self._folder = data
         self._snapshot: Snapshot | None = None
-        self._sites = sites
+        self.sites = sites
         self.reader = reader
         self._follows = config.profile != "edge"
         self._database = database
@@ -84,7 +84,7 @@ class Persons:
         self, user: str | None, anonymous: str | None, email: str | None, site: str | None
     ) -> Report:
         kind, value = named(user, anonymous, email)
-        target = await self.eraser.find(kind, value, [site] if site else self._sites)
+        target = await self.eraser.find(kind, value, [site] if site else self.sites)
         async with self.retention.lock:
             if (self._folder / SNAPSHOT).exists():
                 self.eraser.snapshot = await self.open_snapshot()
@@ -95,7 +95,7 @@ class Persons:
     ) -> AsyncIterator[bytes]:
         """All that is stored of a person, a JSON object a row."""
         kind, value = named(user, anonymous, email)
-        target = await self.eraser.find(kind, value, [site] if site else self._sites)
+        target = await self.eraser.find(kind, value, [site] if site else self.sites)
         async for table, row in self.eraser.access(target):
             yield as_line(table, row)
 

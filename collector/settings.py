@@ -125,6 +125,8 @@ def _check(config: Config) -> None:
     for path, listen in (("http", config.http.listen), ("admin", config.admin.listen)):
         if int(listen.rpartition(":")[2]) > 65535:
             raise ConfigError(f"{path}.listen: expected a port up to 65535")
+    if bool(config.http.tls_certificate) != bool(config.http.tls_key):
+        raise ConfigError("http.tls_key: needed together with http.tls_certificate")
     names: dict[str, str] = {}
     for i, site in enumerate(config.site):
         _unique(names, site.name, f"site[{i}].name")

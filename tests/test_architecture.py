@@ -11,6 +11,7 @@ GROUND = {
     "config",
     "config_audiences",
     "config_clients",
+    "config_http",
     "errors",
     "fleet",
     "config_privacy",

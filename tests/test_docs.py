@@ -9,8 +9,9 @@ import pytest
 from click import Group
 
 from collector.cli import main
-from collector.config import Http, declared
+from collector.config import declared
 from collector.config_clients import Clients
+from collector.config_http import Http
 from collector.metrics import COUNTERS
 from collector.reference import reference
 from collector.wire.table import routes

@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, settings
 from schemathesis import checks
 from schemathesis.specs.openapi import checks as described_checks
 
-from collector.config import Clients, Config, Http
+from collector.config import Clients, Config
+from collector.config_http import Http
 from collector.wire.openapi import describe
 from collector.wire.table import documents, routes
 from tests.faults.harness import Collector

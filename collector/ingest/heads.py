@@ -125,6 +125,10 @@ class Heads:
             return head.route, self._request(head, match, body, peer)
         return None
 
+    def forget(self) -> None:
+        """The paths have other meanings now."""
+        self.known.clear()
+
     def learn(self, wanted: bytes, data: bytes, route: Route, request: Request) -> None:
         """Remember the head of `data`, which aiohttp took as `request`."""
         if not self._affordable():

@@ -90,14 +90,13 @@ class IngestServer(web.Server):
         self.max_connections = max_connections
         self.rest_s = rest_s
         self.heads = Heads()
-        self.stopping = False
+        self.stopping = False  # each answer is now the last of its connection
         self.open_connections = 0
 
-    def stop(self) -> None:
-        """Close idle connections; the others close after the answer they are waiting for.
+    def close_idle(self) -> None:
+        """Of a stop; the others close after the answer they are waiting for.
 
         (aiohttp's own pre_shutdown would stop reading bodies that are still coming in.)"""
-        self.stopping = True
         for connection in self.connections:
             if isinstance(connection, IngestProtocol) and connection.idle:
                 connection.force_close()
@@ -237,10 +236,13 @@ class IngestProtocol(RequestHandler):
 
     def _reply(self, answer: Answer) -> None:
         self._outstanding = False
-        if self.transport is not None:
+        if self.transport is not None and self._server.stopping:
+            self.transport.write(respond.last(answer, self._origin))
+            self.force_close()
+        elif self.transport is not None:
             self.transport.write(respond.raw(answer, self._origin))
             self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
-            if self._close or self._server.stopping:
+            if self._close:
                 self.force_close()
             elif answer.status == 503 and self._server.rest_s:
                 self._pause_transport_reading()

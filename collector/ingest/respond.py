@@ -43,6 +43,17 @@ def raw(answer: Answer, origin: str | None) -> bytes:
     return _head(answer, origin, second) + answer.body
 
 
+def last(answer: Answer, origin: str | None) -> bytes:
+    """The same where the connection is closed after it, so that the client sends nothing more."""
+    named = Answer(
+        answer.status,
+        answer.content_type,
+        answer.body,
+        (*answer.headers, ("Connection", "close")),
+    )
+    return _head(named, origin, int(time.time())) + named.body
+
+
 @lru_cache(maxsize=64)
 def _ok(second: int, origin: str | None) -> bytes:
     return _head(segment.OK, origin, second) + segment.OK.body

@@ -33,16 +33,20 @@ class Routes:
         desk: EdgeDesk,
     ) -> None:
         self._service = service
-        self._desk = desk
         self._ready = ready
+        self.reading = 0  # bodies still coming in
+        self.stopping = False
+        self.configure(config, desk)
+
+    def configure(self, config: Config, desk: EdgeDesk) -> None:
+        """Go by these settings from now on."""
+        self._desk = desk
         self._body_timeout_s = config.http.body_timeout_s
         self._scripts = Scripts(config)
         self._documents = tuple(documents(config.clients))
         self._public_url = config.public_url
         description = msgspec.json.encode(openapi.describe(config))
         self._description = Answer(200, "application/json", description)
-        self.reading = 0  # bodies still coming in
-        self.stopping = False
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         route = self._service.routes.get(request.rel_url.raw_path)

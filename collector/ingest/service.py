@@ -44,24 +44,30 @@ class Service:
         suppressed: Suppressed,
     ) -> None:
         self.suppressed = suppressed
-        self.routes: dict[str, Route] = routes(config.http, config.clients)
+        self.metrics = metrics
+        self.routes: dict[str, Route] = {}
+        self._salt = salt
+        self._sites = sites
+        self._writer = writer
+        self._watch = AddressWatch()
+        self.configure(config, visitors)
+
+    def configure(self, config: Config, visitors: Visitors) -> None:
+        """Go by these settings from now on. Connections hold `routes`, which stays the same."""
+        self.routes.clear()
+        self.routes.update(routes(config.http, config.clients))
         self.max_body = config.limits.batch_bytes
         self._limits = config.limits
         self._rules = Rules.of(config.privacy)
         self._scrubber = Scrubber(config.privacy)
         self._gate = Gate(config.rates)
         self._visitors = visitors
-        self._salt = salt
-        self._sites = sites
         self._edge_keys = EdgeKeys(config.edge)
-        self._writer = writer
-        self.metrics = metrics
         self._unavailable = {
             route.protocol: partial(self._cannot_store, route.protocol)
             for route in self.routes.values()
         }
         self._addresses = Addresses(config.http.trusted_proxies, config.privacy.ip)
-        self._watch = AddressWatch()
 
     def submit(self, route: Route, request: Request, reply: Reply) -> None:
         """Answer `request` by calling `reply` once: at once when it is refused, otherwise when

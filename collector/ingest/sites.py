@@ -30,6 +30,10 @@ class Sites:
     """All sites, found by write key."""
 
     def __init__(self, configured: tuple[SiteConfig, ...], made_keys: dict[str, str]) -> None:
+        self.configure(configured, made_keys)
+
+    def configure(self, configured: tuple[SiteConfig, ...], made_keys: dict[str, str]) -> None:
+        """These and no others from now on."""
         entries = configured or (SiteConfig(name=DEFAULT_SITE),)
         self.all = tuple(
             Site(

@@ -6,8 +6,9 @@ from urllib.parse import unquote
 
 import msgspec
 
-from collector.config import Http, Limits
+from collector.config import Limits
 from collector.config_clients import Clients
+from collector.config_http import Http
 from collector.errors import Refused
 from collector.wire import edge, forms, native, plausible, rudder, segment, snowplow, umami
 from collector.wire.forms import Form

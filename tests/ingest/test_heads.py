@@ -5,7 +5,8 @@ from aiohttp.http_parser import HttpRequestParser
 from multidict import CIMultiDict
 from yarl import URL
 
-from collector.config import Clients, Http
+from collector.config import Clients
+from collector.config_http import Http
 from collector.ingest.heads import Heads, expression
 from collector.wire.message import Client, Request
 from collector.wire.table import routes

@@ -7,8 +7,9 @@ import pytest
 import yarl
 from multidict import CIMultiDict
 
-from collector.config import Http, Limits
+from collector.config import Limits
 from collector.config_clients import Clients
+from collector.config_http import Http
 from collector.errors import Refused
 from collector.wire import segment, table
 from collector.wire.message import Client, Refusal, Request, invalid

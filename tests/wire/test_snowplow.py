@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from collector.config import Http, Limits
+from collector.config import Limits
 from collector.config_clients import Clients
+from collector.config_http import Http
 from collector.errors import Refused
 from collector.wire import build, snowplow, table
 from collector.wire.address import Addresses

@@ -2,8 +2,8 @@
 
 import pytest
 
-from collector.config import Http
 from collector.config_clients import Clients
+from collector.config_http import Http
 from collector.wire.table import CLIENTS, routes
 
 PIXELS = {"/c", "/c.gif", "/pixel.gif", "/v1/import"}
