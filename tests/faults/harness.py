@@ -40,6 +40,7 @@ class Collector:
         self.address = ("127.0.0.1", int(listen.rpartition(":")[2]))
         self._command = [sys.executable, "-m", "collector", "serve", "--data", str(self.data)]
         self._command += ["--listen", listen, "--admin", admin]
+        self._fds: tuple[int, ...] = ()
         self.process: Process | None = None
 
     async def __aenter__(self) -> "Collector":
@@ -56,7 +57,11 @@ class Collector:
         given = {f"COLLECTOR__{name.upper()}": str(v) for name, v in self.settings.items()}
         with self._log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
-                *self._command, stdout=log, stderr=log, env=os.environ | given
+                *self._command,
+                stdout=log,
+                stderr=log,
+                env=os.environ | given,
+                pass_fds=self._fds,
             )
 
     async def start(self) -> None:
