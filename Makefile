@@ -26,13 +26,8 @@ bench: $(VENV)/bench
 
 # One file that needs no Python where it runs.
 binary: dist/collector
-dist/collector: $(VENV)/binary $(shell find collector -type f -not -name '*.pyc')
-	$(BIN)/pyinstaller --log-level WARN --noconfirm --onefile --name collector \
-		--specpath build --add-data $(CURDIR)/collector/static:collector/static \
-		--add-data $(CURDIR)/collector/store/migrations:collector/store/migrations \
-		--add-data $(CURDIR)/collector/upstream/clickhouse.sql:collector/upstream \
-		--collect-data publicsuffixlist \
-		collector/__main__.py
+dist/collector: $(VENV)/binary .ci/collector.spec $(shell find collector -type f -not -name '*.pyc')
+	$(BIN)/pyinstaller --log-level WARN --noconfirm .ci/collector.spec
 
 # The built script is committed, so that an installation needs no Node.
 pixel: pixel_js/node_modules/.done

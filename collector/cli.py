@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import os
+import platform
 import signal
 import sys
 import time
@@ -12,8 +13,9 @@ from pathlib import Path
 
 import click
 import uvloop
+from pysqlite3 import sqlite_version
 
-from collector import __version__, cli_demo, logs, manager, snippet
+from collector import __version__, cli_demo, logs, manager, onefile, snippet
 from collector.admin.auth import token_file
 from collector.app import DATABASE, App
 from collector.cli_audience import audience
@@ -29,8 +31,13 @@ from collector.store.log import claim
 log = logging.getLogger(__name__)
 
 
+def _version() -> str:
+    parts = f"SQLite {sqlite_version}, Python {platform.python_version()}"
+    return f"collector {__version__}{onefile.built()} ({parts})"
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, message="collector %(version)s")
+@click.version_option(__version__, message=_version())
 def main() -> None:
     """An event collector in one process and one SQLite file: a 2xx means on disk."""
 

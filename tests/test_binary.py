@@ -1,0 +1,105 @@
+"""The one file of `make binary`, as it is carried to a machine without Python."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.test_run import ROOT, arguments, free_port, running, take_an_event
+
+BINARY = ROOT / "dist" / "collector"
+pytestmark = pytest.mark.skipif(not BINARY.exists(), reason="make binary has not been run")
+
+
+def until(what: Callable[[], bool]) -> None:
+    for _ in range(600):
+        if what():
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"{what} did not come true in 30 s")
+
+
+def child_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+
+
+def is_gone(pid: int) -> bool:
+    """Ended, also where nobody has asked for its exit code yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+@pytest.fixture
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the program unpacks itself."""
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    return folder
+
+
+def test_it_starts_answers_stops_and_leaves_nothing(tmp_path: Path, scratch: Path) -> None:
+    data, port = tmp_path / "data", free_port()
+    with running([str(BINARY), "serve", *arguments(data, port)], data, port):
+        take_an_event(data, port)
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/c.js") as script:
+            assert script.status == 200
+    assert list(scratch.iterdir()) == []
+
+
+def test_it_says_when_it_was_built_and_what_it_needs() -> None:
+    said = subprocess.run([BINARY, "--version"], capture_output=True, text=True, check=True).stdout
+    found = re.search(r"built \d{4}-\d\d-\d\d, needs glibc (2\.\d+) \(SQLite 3\.", said)
+    assert found, said
+    assert f"glibc {found[1]}" in (ROOT / "docs" / "INSTALL.md").read_text("utf-8")
+
+
+def test_it_is_smaller_than_25_megabytes() -> None:
+    assert BINARY.stat().st_size < 25_000_000
+
+
+def test_it_serves_where_there_is_nothing_but_the_c_library(tmp_path: Path) -> None:
+    """A root of its own: the program, the libraries that it names, and an empty /tmp."""
+    root, port = tmp_path / "root", free_port()
+    for name in ("tmp", "data", "bin"):
+        (root / name).mkdir(parents=True)
+    shutil.copy(BINARY, root / "bin" / "collector")
+    named = subprocess.run(["ldd", BINARY], capture_output=True, text=True, check=True).stdout
+    # What the parts inside need of the C library, beside what the program itself names.
+    more = [f"/lib/x86_64-linux-gnu/{n}" for n in ("libm.so.6", "librt.so.1", "libutil.so.1")]
+    for library in {*re.findall(r"(/\S+\.so\S*)", named), *filter(os.path.exists, more)}:
+        (root / library[1:]).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(library, root / library[1:])
+    enter = ["chroot", str(root)]
+    if os.getuid() != 0:
+        enter = ["unshare", "--map-root-user", *enter]
+    command = [*enter, "/bin/collector", "serve", *arguments(Path("/data"), port)]
+    with running(command, root / "data", port):
+        take_an_event(root / "data", port)
+
+
+@pytest.mark.parametrize("killed", ["starter", "child"])
+def test_neither_outlives_the_other_and_what_is_left_goes_with_the_next_start(
+    tmp_path: Path, scratch: Path, killed: str
+) -> None:
+    data, port = tmp_path / "data", free_port()
+    command = [str(BINARY), "serve", *arguments(data, port)]
+    with running(command, data, port) as process:
+        starter, child = process.pid, child_of(process.pid)
+        os.kill(starter if killed == "starter" else child, signal.SIGKILL)
+        process.wait(timeout=30)
+        until(lambda: is_gone(child))
+    left = list(scratch.iterdir())
+    assert len(left) == (1 if killed == "starter" else 0)
+    with running(command, data, port):
+        take_an_event(data, port)
+        assert not set(left) & set(scratch.iterdir())
