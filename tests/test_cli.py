@@ -232,4 +232,4 @@ def test_it_tells_its_version(tmp_path):
     code, out, _ = run("--version", cwd=tmp_path)
 
     assert code == 0
-    assert re.fullmatch(r"collector \d+\.\d+\.\d+\S*\n", out)
+    assert re.fullmatch(r"collector \d+\.\d+\.\d+\S* \(SQLite 3\S+, Python 3\S+\)\n", out)
