@@ -13,7 +13,6 @@ from pathlib import Path
 
 import click
 import uvloop
-from pysqlite3 import sqlite_version
 
 from collector import __version__, cli_demo, logs, manager, onefile, snippet
 from collector.admin.auth import token_file
@@ -32,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 def _version() -> str:
-    parts = f"SQLite {sqlite_version}, Python {platform.python_version()}"
+    parts = f"SQLite {db.SQLITE_VERSION}, Python {platform.python_version()}"
     return f"collector {__version__}{onefile.built()} ({parts})"
 
 

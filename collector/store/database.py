@@ -18,6 +18,8 @@ from pysqlite3 import dbapi2 as sqlite
 
 from collector.errors import BadRow, CollectorError, StoreUnavailable
 
+SQLITE_VERSION: str = sqlite.sqlite_version
+
 log = logging.getLogger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
