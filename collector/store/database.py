@@ -299,6 +299,23 @@ def read_site_keys(path: Path) -> dict[str, str]:
         connection.close()
 
 
+def stored_address(path: Path, message_id: str) -> str | None:
+    """The address kept with one of the newest events, "" for none; None when there is no such
+    event. Read beside a running collector."""
+    connection = sqlite.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    try:
+        row = connection.execute(
+            "SELECT ip FROM (SELECT message_id, ip FROM events ORDER BY seq DESC LIMIT 20000) "
+            "WHERE message_id = ?",
+            (message_id,),
+        ).fetchone()
+    except sqlite.DatabaseError as error:
+        raise CollectorError(f"{path}: {translate(error)}") from error
+    finally:
+        connection.close()
+    return None if row is None else row[0] or ""
+
+
 def meta(connection: sqlite.Connection, name: str, make: Callable[[], str]) -> str:
     """A value kept for the life of the database, made when absent."""
     connection.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (name, make()))
