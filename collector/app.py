@@ -13,7 +13,7 @@ from typing import Any
 from aiohttp import web
 
 from collector import logs, reload
-from collector.admin import audiences, auth, forward
+from collector.admin import audiences, auth, forward, imports
 from collector.admin.routes import make_app
 from collector.config import Config
 from collector.dashboard import Dashboard, counted
@@ -21,6 +21,7 @@ from collector.errors import CollectorError
 from collector.forwarding import Forwarding
 from collector.ingest import lane
 from collector.ingest.edges import EdgeDesk
+from collector.ingest.intake import Intake
 from collector.ingest.lane import IngestServer
 from collector.ingest.routes import Routes
 from collector.ingest.service import Service
@@ -258,12 +259,16 @@ class App:
         routes = [
             *forward.routes(self.forwarding.status, self.forwarding.rewind, self.forwarding.audit),
             *self.persons.routes(),
+            *imports.routes(self._intake()),
         ]
         if hasattr(self, "membership"):
             routes += audiences.Api(self.membership).routes()
         if hasattr(self, "dashboard"):
             routes += self.dashboard.routes(self._system)
         return routes
+
+    def _intake(self) -> Intake:
+        return Intake(self.config, self.sites, self._database, self.writer, self.persons.suppressed)
 
     def _system(self) -> dict[str, Any]:
         return {

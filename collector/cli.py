@@ -18,6 +18,7 @@ from collector import __version__, cli_demo, logs, manager, onefile, snippet
 from collector.admin.auth import token_file
 from collector.app import DATABASE, App
 from collector.cli_audience import audience
+from collector.cli_data import export, import_
 from collector.cli_doctor import doctor
 from collector.cli_forward import audit, forward, schema
 from collector.cli_people import access, forget, rebuild
@@ -223,7 +224,18 @@ def check_config(file: Path | None, data: str | None) -> None:
     click.echo(f"Settings are sound. Sites: {sites}. Data: {config.data}")
 
 
-for command in (audience, audit, doctor, forward, schema, forget, access, rebuild):
+for command in (
+    audience,
+    audit,
+    doctor,
+    export,
+    forward,
+    schema,
+    forget,
+    access,
+    import_,
+    rebuild,
+):
     main.add_command(command)
 
 

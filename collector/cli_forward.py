@@ -98,7 +98,7 @@ def ask(
 ) -> bytes:
     """What the running collector answers on its admin listener; ends with an error otherwise."""
     host, port = split_listen(config.admin.listen)
-    headers = {"Authorization": f"Bearer {_token(config)}"}
+    headers = {"Authorization": f"Bearer {admin_token(config)}"}
     connection = HTTPConnection(host, port, timeout=timeout_s)
     try:
         connection.request(method, path, body, headers)
@@ -109,11 +109,11 @@ def ask(
     finally:
         connection.close()
     if response.status != 200:
-        say_error(CollectorError(_message(said) or f"answered {response.status}"))
+        say_error(CollectorError(message_of(said) or f"answered {response.status}"))
     return said
 
 
-def _token(config: Config) -> str:
+def admin_token(config: Config) -> str:
     if config.admin.token:
         return config.admin.token
     path = token_file(Path(config.data))
@@ -123,7 +123,7 @@ def _token(config: Config) -> str:
         say_error(CollectorError(f"{path}: {error.strerror}: has `collector serve` been run?"))
 
 
-def _message(said: bytes) -> str:
+def message_of(said: bytes) -> str:
     try:
         value: Any = msgspec.json.decode(said)
     except msgspec.DecodeError:

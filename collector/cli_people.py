@@ -72,7 +72,7 @@ def _forget(config: Config, name: dict[str, str | None], site: str | None) -> Re
         await _catch_up(persons)
         return await persons.forget(name["user"], name["anonymous"], name["email"], site)
 
-    if _running(config):
+    if is_running(config):
         body = msgspec.json.encode({**name, "site": site})
         said = ask(config, "POST", "/api/forget", body, timeout_s=3600)
         return msgspec.json.decode(said, type=Report)
@@ -92,7 +92,7 @@ def _show(config: Config, report: Report) -> None:
 
 
 def _lift(config: Config, kind: str, value: str, site: str | None) -> None:
-    if _running(config):
+    if is_running(config):
         raise CollectorError("--lift: stop the collector first")
     suppressed = Suppressed(Path(config.data))
     sites = [site] if site else _sites(config)
@@ -132,7 +132,7 @@ def rebuild(file: Path | None, data: str | None) -> None:
     """Make people, purchases and leads anew from the log."""
     config = load_config(file, data=data)
     try:
-        if _running(config):
+        if is_running(config):
             said = msgspec.json.decode(ask(config, "POST", "/api/rebuild", b"", timeout_s=600))
             click.echo(f"The running collector makes them anew from {said['events']:,} events;")
             click.echo("collector_projector_lag_events on /metrics tells how far it is.")
@@ -199,7 +199,7 @@ async def _reading(config: Config, work: Callable[[Finder], Awaitable[T]]) -> T:
         await reader.close()
 
 
-def _running(config: Config) -> bool:
+def is_running(config: Config) -> bool:
     try:
         os.close(claim(Path(config.data)))
     except CollectorError:

@@ -1,5 +1,12 @@
-"""What the commands share: options, settings, how an error is said."""
+"""What the commands share: options, settings, how an error is said.
 
+Every command ends with 0 when all is well, 1 when it has found what it looks for to be amiss
+(lines refused, a damaged file, events lost), 2 when it could not do its work.
+"""
+
+import re
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -8,6 +15,7 @@ import click
 from collector.audience.define import define
 from collector.config import Config
 from collector.errors import CollectorError
+from collector.event import TYPES
 from collector.settings import load
 
 config_option = click.option(
@@ -39,3 +47,38 @@ def load_config(file: Path | None, **flags: Any) -> Config:
         return read_config(file, **flags)
     except CollectorError as error:
         say_error(error)
+
+
+_AGO = re.compile(r"(\d{1,9})([smhdw])")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+class Moment(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions
+    """A time in milliseconds since 1970: a date or time (without zone: UTC), or how long ago."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: Any, context: Any) -> int:
+        ago = _AGO.fullmatch(value)
+        if ago:
+            return int((time.time() - int(ago[1]) * _SECONDS[ago[2]]) * 1000)
+        try:
+            at = datetime.fromisoformat(value)
+            return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
+        except (ValueError, OverflowError):
+            self.fail(f"expected a time as 2026-01-31, 2026-01-31T12:00:00Z or 7d, got {value!r}")
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="For programs.")
+since_option = click.option(
+    "--since", type=Moment(), help="From then on: 2026-01-31, 2026-01-31T12:00:00Z, or 7d ago."
+)
+until_option = click.option("--until", type=Moment(), help="Up to then, that moment left out.")
+sites_option = click.option("--site", "sites", multiple=True, help="Of this site; repeatable.")
+types_option = click.option(
+    "--type",
+    "types",
+    multiple=True,
+    type=click.Choice(sorted(TYPES)),
+    help="Of this type; repeatable.",
+)

@@ -3,6 +3,7 @@
 import msgspec
 from pysqlite3 import dbapi2 as sqlite
 
+IMPORT = ""  # the edge of what a file brings: a node stays another's that it was
 BLOCK_BITS = 16  # numbers are looked up, and compared with the edge, in blocks of 65,536
 
 
@@ -36,7 +37,8 @@ class Note(msgspec.Struct, frozen=True):
 
 _EDGE = (
     "INSERT INTO edges (node_id, name, lanes, first_at, last_at) VALUES (?1, ?2, ?3, ?4, ?4) "
-    "ON CONFLICT (node_id) DO UPDATE SET name = ?2, lanes = ?3, last_at = ?4, conflict = NULL"
+    "ON CONFLICT (node_id) DO UPDATE SET name = iif(?2 = '', name, ?2), lanes = ?3, "
+    "last_at = ?4, conflict = NULL"
 )
 _ARRIVAL = "INSERT OR REPLACE INTO edge_arrivals VALUES (?, ?, ?, ?)"
 _ABSENT = "INSERT OR REPLACE INTO absent_numbers VALUES (?, ?, ?, ?)"

@@ -1,4 +1,4 @@
-"""Edges at the centre: each number of a node once, at any age.
+"""Edges at the centre, and imported files: each number of a node once, at any age.
 
 A node's events come lane by lane in rising order (event.py), so a number above its lane's last
 one is new: that is the common case, and costs a comparison. Any other is looked up in the log:
@@ -19,7 +19,7 @@ from collector import clock
 from collector.errors import Conflict
 from collector.event import LANES, Event, Reject, lane
 from collector.store import database as db
-from collector.store.arrivals import BLOCK_BITS, Absent, Block, Note
+from collector.store.arrivals import BLOCK_BITS, IMPORT, Absent, Block, Note
 from collector.store.log import Appended, EventLog
 
 log = logging.getLogger(__name__)
@@ -31,6 +31,10 @@ _FIND = (
     "ON e.seq BETWEEN a.first_seq AND a.last_seq "
     "WHERE a.node_id = ?1 AND a.block = ?2 AND e.node_id = ?1 AND e.node_seq IN "
     "(SELECT value FROM json_each(?3))"
+)
+_OWN = (
+    "SELECT seq, message_id FROM events WHERE node_id = ?1 AND node_seq = seq "
+    "AND seq IN (SELECT value FROM json_each(?2))"
 )
 _ABSENT = (
     "SELECT 1 FROM (SELECT last_number FROM absent_numbers WHERE node_id = ?1 AND "
@@ -66,14 +70,18 @@ class Edges:
         stored."""
         nodes = {_number(event)[0] for event in (*events, *refused)}
         lanes = {node: self._lanes(edge, node) for node in nodes}
-        old = [event for event in events if not _advance(lanes, event)]
+        own = self._log.node_id if edge == IMPORT else None
+        old = [event for event in events if not _advance(lanes, event) or event.node_id == own]
         fresh = events
         if old:
             known = await self._known(edge, old)
             fresh = [event for event in events if _number(event) not in known]
+        if own:
+            await self._pass_over(own, fresh)
         result = await self._log.append(fresh, rejects, partial(_note, edge, lanes, fresh, refused))
         for node, last in lanes.items():
-            self._nodes[node] = _Node(edge, last)
+            known_as = self._nodes[node].edge if edge == IMPORT and node in self._nodes else edge
+            self._nodes[node] = _Node(known_as, last)
         return Appended(result.stored, len(events) - result.stored, result.rejects_expired)
 
     def _lanes(self, edge: str, node_id: str) -> list[int]:
@@ -81,16 +89,25 @@ class Edges:
         node = self._nodes.get(node_id)
         if node is None:
             return [0] * LANES
-        if node.edge != edge and node.edge in self._names:
+        if edge not in (node.edge, IMPORT) and node.edge in self._names:
             raise Conflict(
                 f"node {node_id} belongs to edge {node.edge}: the data folder of {edge} is a copy "
                 "of it"
             )
         return list(node.lanes)
 
+    async def _pass_over(self, own: str, events: list[Event]) -> None:
+        """Numbers of this node that come back by an import are not given away again."""
+        highest = max((e.node_seq or 0 for e in events if e.node_id == own), default=0)
+        if highest > self._log.last_seq:
+            await self._log.skip_to(highest)
+
     async def _known(self, edge: str, events: list[Event]) -> set[Number]:
         """The numbers of those events that were taken before."""
-        stored = await self._database.run(find, [_number(event) for event in events])
+        numbers = [_number(event) for event in events]
+        stored = await self._database.run(find, numbers)
+        if edge == IMPORT:
+            stored |= await self._database.run(_own, self._log.node_id, numbers)
         for event in events:
             there = stored.get(_number(event))
             if there is not None and there not in ("", event.message_id):
@@ -155,6 +172,13 @@ def find(connection: sqlite.Connection, numbers: list[Number]) -> dict[Number, s
         if number_of not in found and connection.execute(_ABSENT, number_of).fetchone():
             found[number_of] = ""
     return found
+
+
+def _own(connection: sqlite.Connection, node_id: str, numbers: list[Number]) -> dict[Number, str]:
+    """Which of the numbers are of events accepted here, whose number is their seq."""
+    wanted = _encode([number for node, number in numbers if node == node_id]).decode()
+    rows = connection.execute(_OWN, (node_id, wanted))
+    return {(node_id, seq): message_id for seq, message_id in rows}
 
 
 async def open_edges(database: db.Database, event_log: EventLog, names: frozenset[str]) -> Edges:

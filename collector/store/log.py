@@ -152,6 +152,12 @@ class EventLog:
             del self._tail[:SEGMENT]
         return Appended(len(fresh), len(events) - len(fresh), expired)
 
+    async def skip_to(self, seq: int) -> None:
+        """Go on after number `seq`, which is known to have been given away."""
+        await self._database.run(_skip_to, seq)
+        self.last_seq = seq
+        self._tail = array("Q")  # a segment has no gaps; a start reads the events instead
+
     async def _fresh(self, events: list[Event], keys: list[int]) -> tuple[list[Event], list[int]]:
         """The events not seen before, and their hashes. A hit by hash counts only when the
         full id in the log (or earlier in this batch) is the same."""

@@ -22,16 +22,17 @@ _TEXT = Annotated[str, msgspec.Meta(min_length=1)]
 _OWN = {"node_id": _ID, "node_seq": _NUMBER, "message_id": _TEXT, "site": _TEXT}
 
 
-def _bounded(name: str, kind: Any) -> Any:
-    bounded = {int: _INT, int | None: _INT | None}
-    return _OWN.get(name, bounded.get(kind, kind))
+def bounded(name: str, kind: Any) -> Any:
+    """The type that a column is decoded as: what the log can hold."""
+    numbers = {int: _INT, int | None: _INT | None}
+    return _OWN.get(name, numbers.get(kind, kind))
 
 
 _HINTS = get_type_hints(Event)
 _Row = msgspec.defstruct(
     "_Row",
     [(name, msgspec.Raw) for name in JSON_COLUMNS]
-    + [(name, _bounded(name, _HINTS[name])) for name in PLAIN_COLUMNS],
+    + [(name, bounded(name, _HINTS[name])) for name in PLAIN_COLUMNS],
     array_like=True,
     gc=False,
 )
@@ -46,6 +47,7 @@ class _Raws(msgspec.Struct, gc=False):
 
 
 _BODY = msgspec.json.Decoder(_Body)
+_ENCODE = msgspec.json.Encoder().encode
 _RAWS = msgspec.json.Decoder(_Raws)
 _NULL = b"null"
 _OBJECTS = 3  # of the JSON columns; consent may be anything, violations is a list
@@ -57,19 +59,38 @@ def parse(request: Request, kind: str, limits: Limits) -> Call:
     """The body of `/v1/import`: an edge's, or a batch of Segment's."""
     if request.headers.get(CONTENT_TYPE) != CONTENT:
         return segment.batch(request, kind, limits)
-    key = segment.basic_user(request)
+    return Call(segment.basic_user(request), [], [], forwarded=events(request.body, limits))
+
+
+def events(body: bytes, limits: Limits) -> list[Event]:
+    """The events of a body. Raises Refused: all of them are sound, or none is taken."""
     try:
-        _look_through(request.body, limits.depth)
-        rows = _BODY.decode(request.body).events
+        _look_through(body, limits.depth)
+        rows = _BODY.decode(body).events
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise invalid(str(error)) from None
     if len(rows) > limits.batch_events:
         raise invalid(f"more than {limits.batch_events} events - at `$.events`", 413, "too_large")
-    events = [_event(row) for row in rows]
-    for index, event in enumerate(events):
-        if event.type not in TYPES or len(event.message_id) > limits.message_id_chars:
-            raise invalid(f"expected a type and a message id - at `$.events[{index}]`")
-    return Call(key, [], [], forwarded=events)
+    found = [_event(row) for row in rows]
+    for index, event in enumerate(found):
+        check(event, limits, f"$.events[{index}]")
+    return found
+
+
+def written(events: list[Event]) -> bytes:
+    """Events as such a body."""
+    return _ENCODE({"events": [_row(event) for event in events]})
+
+
+def check(event: Event, limits: Limits, at: str) -> None:
+    if event.type not in TYPES or len(event.message_id) > limits.message_id_chars:
+        raise invalid(f"expected a type and a message id - at `{at}`")
+
+
+def _row(event: Event) -> list[Any]:
+    texts = [getattr(event, name) for name in JSON_COLUMNS]
+    raws: list[Any] = [None if text is None else msgspec.Raw(text.encode()) for text in texts]
+    return raws + [getattr(event, name) for name in PLAIN_COLUMNS]
 
 
 def _look_through(body: bytes, depth: int) -> None:
@@ -81,7 +102,11 @@ def _look_through(body: bytes, depth: int) -> None:
 
 
 def _event(row: Any) -> Event:
-    values = list(msgspec.structs.astuple(row))
+    return event_of(list(msgspec.structs.astuple(row)))
+
+
+def event_of(values: list[Any]) -> Event:
+    """From the values of the JSON columns, raw, and then of the others."""
     for at in range(len(JSON_COLUMNS)):
         raw = bytes(values[at])
         if raw != _NULL and raw[:1] != b"{" and at < _OBJECTS:

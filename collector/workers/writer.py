@@ -140,7 +140,9 @@ class Writer:
     def _takes_more(self, batch: Batch) -> bool:
         return batch.edge is None and len(batch.events) < self._batch_events
 
-    async def append(self, events: list[Event], rejects: list[Reject] | None = None) -> None:
+    async def append(
+        self, events: list[Event], rejects: list[Reject] | None = None, edge: str | None = None
+    ) -> None:
         """`submit` for callers who wait: returns when the events are on disk, or raises."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -148,7 +150,7 @@ class Writer:
             if not future.done():
                 future.set_exception(error) if error else future.set_result(None)
 
-        self.submit(events, rejects or [], 0, done, None, lambda error: error)
+        self.submit(events, rejects or [], 0, done, None, lambda error: error, edge)
         await future
 
     async def _run(self) -> None:
