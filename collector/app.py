@@ -61,6 +61,7 @@ class App:
         self.writer: Writer
         self._salts: Salts
         self._service: Service
+        self._intake: Intake
         self._routes: Routes
         self._server: IngestServer
         self.persons: Persons
@@ -106,6 +107,9 @@ class App:
                 visitors,
                 self._salts.current,
                 self.persons.suppressed,
+            )
+            self._intake = Intake(
+                config, self.sites, self._database, self.writer, self.persons.suppressed
             )
             await self.persons.start(self.writer.committed)
             await self._start_membership()
@@ -171,6 +175,7 @@ class App:
         self.persons.sites = [site.name for site in self.sites.all]
         await self._keep_salts()
         self._service.configure(new, visitors)
+        self._intake.configure(new)
         self._routes.configure(new, EdgeDesk(new.edge, self.forwarding.fleet))
         self._server.heads.forget()
         logs.set_level(new.log.level)
@@ -259,16 +264,13 @@ class App:
         routes = [
             *forward.routes(self.forwarding.status, self.forwarding.rewind, self.forwarding.audit),
             *self.persons.routes(),
-            *imports.routes(self._intake()),
+            *imports.routes(self._intake),
         ]
         if hasattr(self, "membership"):
             routes += audiences.Api(self.membership).routes()
         if hasattr(self, "dashboard"):
             routes += self.dashboard.routes(self._system)
         return routes
-
-    def _intake(self) -> Intake:
-        return Intake(self.config, self.sites, self._database, self.writer, self.persons.suppressed)
 
     def _system(self) -> dict[str, Any]:
         return {

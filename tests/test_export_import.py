@@ -311,7 +311,7 @@ async def test_a_folder_in_use_by_no_collector_is_said(full, tmp_path):
 async def test_the_admin_api_takes_no_import_without_the_token(collector):
     url = f"{collector.admin_url}/api/import?site=shop"
     async with collector.session.post(url, data=b'{"batch":[]}') as answer:
-        assert answer.status in (401, 421)
+        assert answer.status in (401, 403)
     headers = {"Authorization": f"Bearer {collector.app.token}"}
     for body in (b"nonsense", b"[]", b'{"batch":7}', b"\xff" * 70_000):
         async with collector.session.post(url, data=body, headers=headers) as answer:

@@ -79,6 +79,7 @@ ENDPOINTS: dict[str, tuple[str, dict[str, str]]] = {
         {"layout": "plain, google or meta [default: plain]"},
     ),
     "/api/access": ("All that is stored of a person, a JSON object a line", _PERSON),
+    "/api/import": ("How far a file has been imported", {"source": "a hash of its beginning"}),
     "/api/forward": ("Each upstream: lag, last error, next try", {}),
     "/api/openapi.json": ("This description", {}),
 }
@@ -97,6 +98,15 @@ ACTIONS: dict[tuple[str, str], tuple[str, dict[str, str]]] = {
     ("/api/audiences/{name}", "delete"): ("Take away an audience of the database", {}),
     ("/api/forget", "post"): ("Erase a person everywhere; answers with what was removed", _PERSON),
     ("/api/rebuild", "post"): ("Make people, purchases and audiences anew from the log", {}),
+    ("/api/import", "post"): (
+        "Take events of a file, those of the site in the query's `site`; answers with what was "
+        "refused",
+        {"batch": "calls in Segment's form"},
+    ),
+    ("/api/import", "put"): (
+        "Note how far the file of the query's `source` has come",
+        {name: "of what is in the log" for name in ("bytes", "lines", "digest", "salt")},
+    ),
     ("/api/forward/{name}/rewind", "post"): (
         "Forward again from there on",
         {"seq": "a number", "time": "or a time, milliseconds since 1970"},

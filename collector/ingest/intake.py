@@ -46,15 +46,19 @@ class Intake:
         writer: Writer,
         suppressed: Suppressed,
     ) -> None:
-        self._sites = {site.name: site for site in sites.all}
+        self._sites = sites
         self._database = database
         self._writer = writer
         self._suppressed = suppressed
+        self._salt = secrets.token_bytes(32)
+        self.configure(config)
+
+    def configure(self, config: Config) -> None:
+        """Go by these settings from now on."""
         self._rules = Rules.of(config.privacy)
         self._scrubber = Scrubber(config.privacy)
         self._addresses = Addresses((), config.privacy.ip)
         self.limits = msgspec.structs.replace(config.limits, batch_events=_MANY)
-        self._salt = secrets.token_bytes(32)
 
     async def body(self, site: str, body: bytes) -> Taken:
         """A batch in Segment's form. Raises CollectorError."""
@@ -100,9 +104,10 @@ class Intake:
         return kept
 
     def _site(self, name: str) -> Site:
-        if name not in self._sites:
-            raise Refused(400, "bad_request", f"site: expected one of {', '.join(self._sites)}")
-        return self._sites[name]
+        sites = {site.name: site for site in self._sites.all}
+        if name not in sites:
+            raise Refused(400, "bad_request", f"site: expected one of {', '.join(sites)}")
+        return sites[name]
 
     def _arrival(self, site: Site) -> build.Arrival:
         masked = _nowhere if site.cookieless else self._addresses.masked

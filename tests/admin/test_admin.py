@@ -219,7 +219,7 @@ _OWN_WAYS = ("/api/live", "/api/revenue", "/api/access")
 
 
 async def test_all_of_the_api_is_described_and_nothing_else(admin):
-    routes = admin.app._runners[1].app.router.routes()
+    routes = admin.app._listeners._runners[1].app.router.routes()
     there = {
         (route.resource.canonical, route.method.lower())
         for route in routes
