@@ -105,7 +105,7 @@ ACTIONS: dict[tuple[str, str], tuple[str, dict[str, str]]] = {
     ),
     ("/api/import", "put"): (
         "Note how far the file of the query's `source` has come",
-        {name: "of what is in the log" for name in ("bytes", "lines", "digest", "salt")},
+        dict.fromkeys(("bytes", "lines", "digest", "salt"), "of what is in the log"),
     ),
     ("/api/forward/{name}/rewind", "post"): (
         "Forward again from there on",
