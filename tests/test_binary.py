@@ -1,9 +1,12 @@
 """The one file of `make binary`, as it is carried to a machine without Python."""
 
+import asyncio
+import contextlib
 import os
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import time
 import urllib.request
@@ -11,7 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from playwright.async_api import async_playwright
 
+from tests.clients.shop import CHROMIUM, FLAGS
 from tests.test_run import ROOT, arguments, free_port, running, take_an_event
 
 BINARY = ROOT / "dist" / "collector"
@@ -85,6 +90,34 @@ def test_it_serves_where_there_is_nothing_but_the_c_library(tmp_path: Path) -> N
     command = [*enter, "/bin/collector", "serve", *arguments(Path("/data"), port)]
     with running(command, root / "data", port):
         take_an_event(root / "data", port)
+
+
+async def test_it_takes_the_calls_of_a_page_in_chromium(tmp_path: Path) -> None:
+    data, port = tmp_path / "data", free_port()
+    with running([str(BINARY), "serve", *arguments(data, port)], data, port):
+        printed = (tmp_path / "output.txt").read_text()
+        snippet = re.search(r"<script>.*?</script>", printed, re.S)
+        assert snippet, printed
+        page = f"<!doctype html><title>Shop</title>{snippet[0]}"
+        async with async_playwright() as playwright:
+            browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+            tab = await browser.new_page()
+            await tab.route(
+                "http://shop.localhost/",
+                lambda route: route.fulfill(body=page, content_type="text/html"),
+            )
+            await tab.goto("http://shop.localhost/")
+            await tab.evaluate("pixel.track('Purchase Completed', {total: 5, currency: 'USD'})")
+            await asyncio.to_thread(until, lambda: len(stored(data)) == 2)
+            await browser.close()
+        assert stored(data) == [("page", None, "/"), ("track", "Purchase Completed", "/")]
+
+
+def stored(data: Path) -> list[tuple[str, ...]]:
+    with contextlib.closing(
+        sqlite3.connect(f"file:{data}/collector.db?mode=ro", uri=True)
+    ) as database:
+        return database.execute("SELECT type, event, path FROM events ORDER BY seq").fetchall()
 
 
 @pytest.mark.parametrize("killed", ["starter", "child"])
