@@ -18,7 +18,7 @@ from collector.errors import CollectorError
 from collector.ingest.sites import DEFAULT_SITE
 from collector.options import config_option, data_option, load_config, say_error
 from collector.persons import Persons
-from collector.store import cursors, erase, people
+from collector.store import cursors, erase, people, visits
 from collector.store import database as db
 from collector.store.log import claim
 from collector.store.reader import Reader
@@ -159,6 +159,9 @@ async def _catch_up(persons: Persons, show: bool = False) -> int:
             moved = await projector(position, last)
             bar.update(moved - position)
             position = moved
+    seen = await reader.run(cursors.position, visits.CURSOR)
+    while seen < last:
+        seen = await persons.visits(seen, last)
     return last
 
 

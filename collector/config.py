@@ -185,6 +185,13 @@ class People(Section, frozen=True):
             extra_json_schema={"unit": "ms"},
         ),
     ] = 100
+    visits_s: Annotated[
+        Seconds,
+        Meta(
+            description="how often it is written down when people were last seen",
+            extra_json_schema={"unit": "s"},
+        ),
+    ] = 20.0
 
 
 class Log(Section, frozen=True):

@@ -11,7 +11,7 @@ from aiohttp import web
 from collector.admin import persons
 from collector.config import Config
 from collector.membership import Membership
-from collector.store import cursors, erase, people, retention
+from collector.store import cursors, erase, people, retention, visits
 from collector.store.database import Database
 from collector.store.reader import Reader
 from collector.store.suppressed import Suppressed
@@ -19,6 +19,7 @@ from collector.workers.erasure import Eraser, Report, as_line, named
 from collector.workers.follow import Committed, Follower
 from collector.workers.projector import Projector
 from collector.workers.retention import SNAPSHOT, Retention, Snapshot
+from collector.workers.visits import Visits
 
 log = logging.getLogger(__name__)
 
@@ -38,11 +39,13 @@ class Persons:
         self._database = database
         self.suppressed = Suppressed(data)
         self.projector = Projector(reader, database, config.people)
+        self.visits = Visits(reader, database, self.projector.lock)
         self.retention = Retention(
             config, database, reader, self.open_snapshot if self._follows else None
         )
         self.eraser = Eraser(database, reader, self.projector, self.suppressed)
         self.follower: Follower | None = None
+        self._visiting: Follower
         self.reached = Committed()  # how far the projector has come, for who follows it
         self.membership: Membership | None = None
         self._committed = Committed()
@@ -53,7 +56,11 @@ class Persons:
         if not self._follows:
             return
         self._committed = committed
-        self.follower = self._follow(await self._emptied())
+        # A reader of its own: what it reads at once takes half a second.
+        self.visits = Visits(
+            await Reader.open(self._database.path), self._database, self.projector.lock
+        )
+        await self._follow(await self._emptied())
         self._returning = asyncio.create_task(self._send_back(), name="forgotten")
 
     async def stop(self) -> None:
@@ -64,6 +71,8 @@ class Persons:
         await self.retention.stop()
         if self.follower:
             await self.follower.stop()
+            await self._visiting.stop()
+            await self.visits.reader.close()
         await self.close()
 
     @property
@@ -104,13 +113,14 @@ class Persons:
         lie ahead. Nothing is delivered because of it: nobody's history is another than before."""
         if self.follower:
             await self.follower.stop()
+            await self._visiting.stop()
         nobody = self.membership.paused() if self.membership else contextlib.nullcontext()
         async with nobody:
             async with self.retention.lock:
                 await self._database.run(people.begin_anew)
                 position = await self._emptied()
             if self.follower:
-                self.follower = self._follow(position)
+                await self._follow(position)
         return self.lag
 
     async def _emptied(self) -> int:
@@ -121,7 +131,7 @@ class Persons:
             await asyncio.sleep(0)
         path = self._folder / SNAPSHOT
         if not path.exists():
-            await self._database.run(cursors.move, people.CURSOR, 0)
+            await self._database.run(people.begin, 0)
             return 0
         snapshot = await self.open_snapshot()
         await snapshot.database.run(erase.fold, False)
@@ -136,11 +146,17 @@ class Persons:
         if self._snapshot:
             await self._snapshot.close()
 
-    def _follow(self, position: int) -> Follower:
+    async def _follow(self, position: int) -> None:
         self.reached.seq = position
-        follower = Follower(people.CURSOR, self.projector, self._committed, position, self.reached)
-        follower.start()
-        return follower
+        self.follower = Follower(
+            people.CURSOR, self.projector, self._committed, position, self.reached
+        )
+        seen = await self._database.run(cursors.position, visits.CURSOR)
+        self._visiting = Follower(visits.CURSOR, self.visits, self.reached, seen)
+        every_s = self._config.people.visits_s
+        self.visits.rest = lambda: self._visiting.rest(every_s)
+        self.follower.start()
+        self._visiting.start()
 
     async def _send_back(self) -> None:
         """A restored backup brings back who was forgotten: once all is projected they go again."""

@@ -141,19 +141,25 @@ class Projection:
     def _see(self, one: Said) -> None:
         row = one.row
         if one.user:
-            self._seen(one.user, row, row.user_id)
+            self._seen(one.user, row, row.user_id, filed=True)
         if one.anonymous:
-            self._seen(one.anonymous, row, row.anonymous_id)
+            self._seen(one.anonymous, row, row.anonymous_id, filed=True)
         if one.email:
-            self._seen(one.email, row, one.address)
+            self._seen(one.email, row, one.address, filed=one.email == one.key)
 
-    def _seen(self, key: int, row: Row, value: str | None) -> None:
+    def _seen(self, key: int, row: Row, value: str | None, filed: bool) -> None:
+        """Of an id that the event is filed under (`event_keys`) others write down when it was
+        last seen (store/visits.py)."""
         at, hour = row.timestamp, row.timestamp // HOUR_MS * HOUR_MS
         trusted = 0 if row.trusted == 0 else 1
         known = self._keys.get(key)
         if known is None:
             self._keys[key] = Key(key, row.site, value or "", key, 0, None, None, at, hour, trusted)
-        elif at < known.first_seen or hour > known.last_seen or trusted < known.trusted:
+        elif (
+            at < known.first_seen
+            or trusted < known.trusted
+            or (hour > known.last_seen and not filed)
+        ):
             known.first_seen = min(at, known.first_seen)
             known.last_seen = max(hour, known.last_seen)
             known.trusted = min(trusted, known.trusted)
@@ -188,7 +194,7 @@ class Projection:
         visitor, user = number(site, ANONYMOUS, former), number(site, USER, former)
         self._load([visitor, user])
         for key in (visitor, user):
-            self._seen(key, one.row, former)
+            self._seen(key, one.row, former, filed=False)
         self._ties.say_turn(Tie(visitor, at, one.user, IDENTIFIED))
         self._ties.say_first(Tie(user, at, one.user, IDENTIFIED))
 

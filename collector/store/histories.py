@@ -53,7 +53,7 @@ _OF_EVENT = _PERSON.format(key="ek.key", anonymous="ek.anonymous", at="e.timesta
 _AFFECTED = f"""SELECT json_group_array(json_array(person, name, profile, new)) FROM (
   SELECT {_OF_EVENT} AS person, n.id AS name, max(e.type IN ('identify', 'alias')
       OR e.consent IS NOT NULL OR (e.type = 'track' AND e.event IN ({_LEADS}))) AS profile,
-      max(NOT EXISTS (SELECT 1 FROM event_index AS i
+      max(?3 AND NOT EXISTS (SELECT 1 FROM event_index AS i
         WHERE i.key = coalesce(ek.key, ek.anonymous) AND i.seq <= ?1)) AS new
     FROM events AS e CROSS JOIN event_keys AS ek ON ek.seq = e.seq
     CROSS JOIN event_names AS n ON n.type = e.type AND n.name = {NAME}
@@ -118,9 +118,12 @@ _DUE = """SELECT json_group_array(json_array(person, audience)) FROM (
 _due = msgspec.json.Decoder(list[tuple[int, int]])
 
 
-def affected(connection: sqlite.Connection, after: int, last_seq: int) -> list[Affected]:
-    """Whom indexed events with `after` < number <= `last_seq` are of, by name."""
-    return _ask(connection, _AFFECTED, _affected, after, last_seq)
+def affected(
+    connection: sqlite.Connection, after: int, last_seq: int, first: bool
+) -> list[Affected]:
+    """Whom indexed events with `after` < number <= `last_seq` are of, by name. `first`: look
+    which are an id's first ones, a look into the whole index for each event."""
+    return _ask(connection, _AFFECTED, _affected, after, last_seq, int(first))
 
 
 def moved(connection: sqlite.Connection, after: int) -> tuple[list[int], int]:

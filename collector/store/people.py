@@ -16,7 +16,7 @@ from collector.people.commerce import KNOWN
 from collector.people.identity import Tie
 from collector.people.project import Changes, Key
 from collector.people.said import Row
-from collector.store import audiences, cursors, purchases
+from collector.store import audiences, cursors, purchases, visits
 
 CURSOR = "projector"
 BLOCK = 10  # bits of seq within a block of event_blocks
@@ -195,7 +195,15 @@ def begin_anew(connection: sqlite.Connection) -> None:
     """From here on the projected tables count for nothing, also after a kill."""
     with cursors.transaction(connection):
         audiences.reset(connection)
-        cursors.move(connection, CURSOR, _EMPTYING)
+        begin(connection, _EMPTYING)
+
+
+def begin(connection: sqlite.Connection, seq: int) -> None:
+    """Set the cursors of what is projected; inside a transaction or as one."""
+    connection.execute(
+        "INSERT OR REPLACE INTO cursors VALUES (?1, ?3), (?2, max(?3, 0))",
+        (CURSOR, visits.CURSOR, seq),
+    )
 
 
 def emptying(connection: sqlite.Connection) -> bool:

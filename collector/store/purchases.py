@@ -8,13 +8,20 @@ from pysqlite3 import dbapi2 as sqlite
 from collector.people.project import Changes
 
 _encode = msgspec.json.Encoder().encode
-_groups = msgspec.json.Decoder(list[tuple[str, list[tuple[int, int, str]]]]).decode
+_Bought = tuple[int, int, str, int, str | None]
+_groups = msgspec.json.Decoder(list[tuple[str, list[_Bought]]]).decode
 
 APART = 100_000  # positions of items that came apart from their order
-_PUT = """INSERT INTO purchases (seq, message_id, site, timestamp, event, order_id, currency,
-    total_micros, cart, key, anonymous, counted)
+_PERSON = """coalesce((SELECT person FROM person_keys WHERE number = {key}),
+  (SELECT iif(a.shared, (SELECT p.person FROM person_periods AS p
+    WHERE p.key = a.number AND p.since <= {at}
+    ORDER BY p.since DESC LIMIT 1), a.person)
+   FROM person_keys AS a WHERE a.number = {anonymous}))"""
+_PERSON_OF = _PERSON.format(key="j.value ->> 9", anonymous="j.value ->> 10", at="j.value ->> 3")
+_PUT = f"""INSERT INTO purchases (seq, message_id, site, timestamp, event, order_id, currency,
+    total_micros, cart, key, anonymous, counted, person)
   SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,
-    value ->> 7, value ->> 8, value ->> 9, value ->> 10, 1 FROM json_each(?)"""
+    value ->> 7, value ->> 8, value ->> 9, value ->> 10, 1, {_PERSON_OF} FROM json_each(?) AS j"""
 _PUT_ITEMS = """INSERT INTO purchase_items
     (seq, position, product_id, name, sku, category, price_micros, quantity)
   SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,
@@ -45,28 +52,45 @@ _PUT_LEADS = """INSERT INTO leads
         iif(earlier, excluded.key, key), iif(earlier, excluded.anonymous, anonymous)
       FROM (SELECT (excluded.timestamp, excluded.message_id) < (timestamp, message_id)
         AS earlier))"""
-_PERSON = """coalesce((SELECT person FROM person_keys WHERE number = {table}.key),
-  (SELECT iif(a.shared, (SELECT p.person FROM person_periods AS p
-    WHERE p.key = a.number AND p.since <= {table}.timestamp
-    ORDER BY p.since DESC LIMIT 1), a.person)
-   FROM person_keys AS a WHERE a.number = {table}.anonymous))"""
 _BY_KEYS = """FROM {table} WHERE key IN (SELECT value FROM json_each(?1))
   UNION SELECT {columns} FROM {table} WHERE anonymous IN (SELECT value FROM json_each(?1))"""
-_CARTS = f"""SELECT json_group_array(json_array(person, cart)) FROM (SELECT person, cart
-  {_BY_KEYS.format(table="purchases", columns="person, cart")})"""
-_ASSIGN = f"""UPDATE purchases SET person = {_PERSON.format(table="purchases")}
-  WHERE seq IN (SELECT seq {_BY_KEYS.format(table="purchases", columns="seq")})"""
-_ASSIGN_LEADS = f"""UPDATE leads SET person = {_PERSON.format(table="leads")}
-  WHERE (site, email) IN
-    (SELECT site, email {_BY_KEYS.format(table="leads", columns="site, email")})"""
-_SETTLE_ORDERS = """UPDATE purchases SET (counted, repeat_of) = (
-    SELECT f.seq = purchases.seq, nullif(f.message_id, purchases.message_id) FROM purchases AS f
-    WHERE f.site = purchases.site AND f.order_id = purchases.order_id
-    ORDER BY f.timestamp, f.message_id, f.seq LIMIT 1)
+_CARTS = "SELECT json_group_array(json_array(person, cart)) FROM (SELECT person, cart {which})"
+_CARTS_OF_KEYS = _CARTS.format(which=_BY_KEYS.format(table="purchases", columns="person, cart"))
+_CARTS_OF_NEW = _CARTS.format(which="FROM purchases WHERE seq IN (SELECT value FROM json_each(?))")
+_ASSIGN = "UPDATE {table} SET person = {person} WHERE ({row}) IN ({rows})"
+_OF_PURCHASE = _PERSON.format(
+    key="purchases.key", anonymous="purchases.anonymous", at="purchases.timestamp"
+)
+_OF_LEAD = _PERSON.format(key="leads.key", anonymous="leads.anonymous", at="leads.timestamp")
+_ASSIGN_PURCHASES = _ASSIGN.format(
+    table="purchases",
+    person=_OF_PURCHASE,
+    row="seq",
+    rows="SELECT seq " + _BY_KEYS.format(table="purchases", columns="seq"),
+)
+_ASSIGN_LEADS = _ASSIGN.format(
+    table="leads",
+    person=_OF_LEAD,
+    row="site, email",
+    rows="SELECT site, email " + _BY_KEYS.format(table="leads", columns="site, email"),
+)
+_ASSIGN_NEW_LEADS = _ASSIGN.format(
+    table="leads",
+    person=_OF_LEAD,
+    row="site, email",
+    rows="SELECT value ->> 0, value ->> 1 FROM json_each(?)",
+)
+# Here as below a row that says so already is not written again.
+_FIRST_OF_ORDER = """SELECT f.seq = purchases.seq, nullif(f.message_id, purchases.message_id)
+    FROM purchases AS f WHERE f.site = purchases.site AND f.order_id = purchases.order_id
+    ORDER BY f.timestamp, f.message_id, f.seq LIMIT 1"""
+_SETTLE_ORDERS = f"""UPDATE purchases SET (counted, repeat_of) = ({_FIRST_OF_ORDER})
   WHERE order_id IS NOT NULL
-    AND (site, order_id) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?))"""
+    AND (site, order_id) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?))
+    AND (counted, repeat_of) IS NOT ({_FIRST_OF_ORDER})"""
 _SAME_CART = """SELECT json_group_array(json_array(cart, json(bought))) FROM (
-  SELECT cart, json_group_array(json_array(seq, timestamp, message_id)) AS bought FROM (
+  SELECT cart, json_group_array(json_array(seq, timestamp, message_id, counted, repeat_of))
+    AS bought FROM (
     SELECT p.* FROM json_each(?) AS j
     CROSS JOIN purchases AS p ON p.person = j.value ->> 0 AND p.cart = j.value ->> 1
     WHERE p.order_id IS NULL ORDER BY p.timestamp, p.message_id, p.seq)
@@ -78,19 +102,21 @@ _MARK = """UPDATE purchases SET (counted, repeat_of) = (
 
 def put(connection: sqlite.Connection, changes: Changes, repeat_ms: int) -> None:
     """The new ones, and the old ones whose person may be another one now."""
-    keys = {n for row in (*changes.purchases, *changes.leads) for n in row[-2:] if n is not None}
-    keys.update(changes.moved_keys)
+    moved = _text(changes.moved_keys)
+    carts = _carts(connection, _CARTS_OF_KEYS, moved) if changes.moved_keys else set()
     if changes.purchases:
         connection.execute(_PUT, (_text(changes.purchases),))
         connection.execute(_PUT_ITEMS, (_text(changes.items),))
     if changes.leads:
         connection.execute(_PUT_LEADS, (_text(changes.leads),))
-    if keys:
-        among = _text(sorted(keys))
-        carts = _carts(connection, among)
-        connection.execute(_ASSIGN, (among,))
-        connection.execute(_ASSIGN_LEADS, (among,))
-        settle_carts(connection, carts | _carts(connection, among), repeat_ms)
+        connection.execute(_ASSIGN_NEW_LEADS, (_text(changes.leads),))
+    if changes.moved_keys:
+        connection.execute(_ASSIGN_PURCHASES, (moved,))
+        connection.execute(_ASSIGN_LEADS, (moved,))
+        carts |= _carts(connection, _CARTS_OF_KEYS, moved)
+    if without := [row[0] for row in changes.purchases if row[5] is None]:
+        carts |= _carts(connection, _CARTS_OF_NEW, _text(without))
+    settle_carts(connection, carts, repeat_ms)
     orders = {(row[2], row[5]) for row in changes.purchases if row[5] is not None}
     if orders:
         connection.execute(_SETTLE_ORDERS, (_text(sorted(orders)),))
@@ -112,8 +138,10 @@ def _settle_items(connection: sqlite.Connection, orders: str) -> None:
     connection.execute(_PUT_ORDERED, (orders,))
 
 
-def _carts(connection: sqlite.Connection, keys: str) -> set[tuple[int | None, str]]:
-    text = connection.execute(_CARTS, (keys,)).fetchone()[0]
+def _carts(
+    connection: sqlite.Connection, statement: str, among: str
+) -> set[tuple[int | None, str]]:
+    text = connection.execute(statement, (among,)).fetchone()[0]
     return {(person, cart) for person, cart in msgspec.json.decode(text)}
 
 
@@ -129,12 +157,14 @@ def settle_carts(
     text = connection.execute(_SAME_CART, (_text(ordered),)).fetchone()[0]
     for _, bought in _groups(text):
         first_at, first_id = bought[0][1] - repeat_ms - 1, ""
-        for seq, at, message_id in bought:
+        for seq, at, message_id, *marked in bought:
             if at - first_at > repeat_ms:
                 first_at, first_id = at, message_id
-                marks.append((seq, 1, None))
+                mark: tuple[int, str | None] = (1, None)
             else:
-                marks.append((seq, 0, first_id))
+                mark = (0, first_id)
+            if tuple(marked) != mark:
+                marks.append((seq, *mark))
     if marks:
         connection.execute(_MARK, (_text(marks),))
 

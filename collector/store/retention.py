@@ -72,7 +72,7 @@ def restore(connection: sqlite.Connection, snapshot: Path) -> int:
                 "SELECT seq FROM snapshot.cursors WHERE name = ?", (CURSOR,)
             ).fetchone()
             at = int(row[0]) if row else 0
-            cursors.move(connection, people.CURSOR, at)
+            people.begin(connection, at)
     finally:
         connection.execute("DETACH DATABASE snapshot")
     return at

@@ -124,7 +124,8 @@ class Audiences:
 
     def _concerned(self, connection: Any, after: int, last: int) -> tuple[dict[int, int], int]:
         """Whom these events concern, with the audiences (bits) to judge them by."""
-        affected = histories.affected(connection, after, last)
+        first = bool(self._plan.usual & self._ready)
+        affected = histories.affected(connection, after, last, first) if self._ready else []
         learn(connection, self._plan, {one.name for one in affected})
         concerned: dict[int, int] = {}
         for one in affected:

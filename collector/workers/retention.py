@@ -15,10 +15,11 @@ from pathlib import Path
 from collector import clock
 from collector.config import Config
 from collector.errors import CollectorError
-from collector.store import cursors, people, retention
+from collector.store import cursors, people, retention, visits
 from collector.store.database import Database, open_database
 from collector.store.reader import Reader
 from collector.workers.projector import Projector
+from collector.workers.visits import Visits
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +35,7 @@ class Snapshot:
         self.database = database
         self.reader = reader
         self.projector = projector
+        self.visits = Visits(reader, database, projector.lock)
 
     @classmethod
     async def open(cls, folder: Path, config: Config) -> "Snapshot":
@@ -52,6 +54,9 @@ class Snapshot:
             await self.database.run(retention.put_events, rows)
             while at < rows[-1].seq:
                 at = await self.projector(at, rows[-1].seq)
+        seen = await self.reader.run(cursors.position, visits.CURSOR)
+        while seen < at:
+            seen = await self.visits(seen, at)
         await self.database.run(retention.expire, at)
 
     async def close(self) -> None:

@@ -8,10 +8,12 @@ from typing import Any
 
 from collector.config import People
 from collector.event import Event
+from collector.store import cursors, visits
 from collector.store import database as db
 from collector.store.log import EventLog, claim, open_log
 from collector.store.reader import Reader
 from collector.workers.projector import Projector
+from collector.workers.visits import Visits
 
 TABLES = {
     "people": "SELECT id, site, user_id, email, traits, first_seen, last_seen, trusted FROM people",
@@ -38,6 +40,7 @@ class World:
 
     def __init__(self, database: db.Database, log: EventLog, projector: Projector) -> None:
         self.database, self.log, self.projector = database, log, projector
+        self.visits = Visits(projector._reader, database, projector.lock)
         self.position = 0
 
     async def tell(self, *events: Event) -> None:
@@ -47,6 +50,9 @@ class World:
     async def project(self) -> None:
         while self.position < self.log.last_seq:
             self.position = await self.projector(self.position, self.log.last_seq)
+        seen = await self.database.run(cursors.position, visits.CURSOR)
+        while seen < self.position:
+            seen = await self.visits(seen, self.position)
 
     async def sql(self, statement: str) -> list[tuple[Any, ...]]:
         return await self.database.run(lambda c: list(c.execute(statement).fetchall()))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hypothesis import given, settings
 
-from collector.store import cursors, people
+from collector.store import people
 from tests.workers.people import make_event, world
 from tests.workers.test_projector_order import history
 
@@ -29,7 +29,7 @@ async def made_anew(folder, batches):
         await made.database.run(people.begin_anew)
         while await made.database.run(people.empty_some):
             pass
-        await made.database.run(cursors.move, people.CURSOR, 0)
+        await made.database.run(people.begin, 0)
         made.position = 0
         await made.project()
         return before, await bytes_of(made)
