@@ -36,6 +36,7 @@ from collector.store.edges import open_edges
 from collector.store.log import EventLog, claim, open_log
 from collector.store.reader import Reader
 from collector.store.salts import destroy_salt
+from collector.workers.courtesy import Courtesy
 from collector.workers.salts import Salts
 from collector.workers.writer import Writer
 
@@ -70,6 +71,7 @@ class App:
         self.forwarding: Forwarding
         self.membership: Membership
         self.dashboard: Dashboard
+        self._courtesy = Courtesy()
         self._probed_at = 0.0
 
     async def start(self) -> None:
@@ -98,6 +100,7 @@ class App:
                 self._database,
                 await self._reader(),
                 self.data,
+                self._courtesy,
             )
             self._service = Service(
                 config,
@@ -125,6 +128,7 @@ class App:
 
     async def stop(self) -> None:
         """Refuse new connections, finish requests in hand, flush, checkpoint, close."""
+        self._courtesy.stop()
         await self._listeners.close()
         if hasattr(self, "dashboard"):
             self.dashboard.leave()
@@ -225,7 +229,12 @@ class App:
             return
         readers = await self._reader(), await self._reader()
         self.membership = Membership(
-            self.config, self._database, *readers, self.persons.reached, self.writer.committed
+            self.config,
+            self._database,
+            *readers,
+            self.persons.reached,
+            self.writer.committed,
+            self._courtesy,
         )
         await self.membership.start(self.writer.append)
         self.persons.membership = self.membership
@@ -236,7 +245,13 @@ class App:
             return
         readers = await self._reader(), await self._reader(), await self._reader()
         self.dashboard = Dashboard(
-            self.config, self._database, readers, self.sites, self.writer.committed
+            self.config,
+            self._database,
+            readers,
+            self.sites,
+            self.writer.committed,
+            self._courtesy,
+            lambda: self.persons.lag + (self.membership.lag if hasattr(self, "membership") else 0),
         )
         await self.dashboard.start()
 

@@ -151,7 +151,6 @@ async def _rebuild(persons: Persons) -> int:
 async def _catch_up(persons: Persons, show: bool = False) -> int:
     """Project what is left of the log; returns the number of the last event."""
     reader, projector = persons.reader, persons.projector
-    projector.gives_way = False
     position = await reader.run(cursors.position, people.CURSOR)
     last = await reader.run(erase.last_seq)
     with click.progressbar(length=last - position, label="Projecting", hidden=not show) as bar:

@@ -16,6 +16,7 @@ from collector.store import cursors, rollups
 from collector.store.database import Database
 from collector.store.reader import Reader
 from collector.wire.visit import Places
+from collector.workers.courtesy import Courtesy
 from collector.workers.follow import Committed, Follower
 from collector.workers.rollups import Rollups
 
@@ -33,6 +34,8 @@ class Dashboard:
         readers: tuple[Reader, Reader, Reader],
         sites: Sites,
         committed: Committed,
+        courtesy: Courtesy,
+        others_lag: Callable[[], int],
     ) -> None:
         """Raises CollectorError when the setting admin.country_database names none."""
         self._config = config
@@ -40,12 +43,13 @@ class Dashboard:
         self._counting, self.counts, self._tables = readers
         self._sites = sites
         self._committed = committed
+        self._step = courtesy, others_lag
         self._places = Places(config.admin.country_database)
         self.follower: Follower | None = None
         self._stopping = False
 
     async def start(self) -> None:
-        step = Rollups(self._counting, self._database, self._places)
+        step = Rollups(self._counting, self._database, self._places, *self._step)
         position = await self._database.run(cursors.position, rollups.CURSOR)
         self.follower = Follower(rollups.CURSOR, step, self._committed, position)
         step.rest = self.follower.rest

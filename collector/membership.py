@@ -29,6 +29,7 @@ from collector.store.database import Database
 from collector.store.reader import Reader
 from collector.upstream.destinations import KINDS
 from collector.workers.audiences import Audiences, target
+from collector.workers.courtesy import Courtesy
 from collector.workers.deliveries import Courier, OwnLog
 from collector.workers.follow import Committed, Follower
 from collector.workers.preview import preview
@@ -51,9 +52,11 @@ class Membership:
         delivering: Reader,
         projected: Committed,
         committed: Committed,
+        courtesy: Courtesy,
     ) -> None:
         define(config.audience)
         self._config = config
+        self._courtesy = courtesy
         self._database = database
         self._reader = reader
         self._delivering = delivering
@@ -105,7 +108,12 @@ class Membership:
             return
         config = msgspec.structs.replace(self._config, audience=tuple(self.defined.values()))
         self.audiences = Audiences(
-            self._reader, self._database, config, self._wake, self._committed
+            self._reader,
+            self._database,
+            config,
+            self._wake,
+            self._committed,
+            self._courtesy,
         )
         position = await self.audiences.start()
         self._follower = Follower(store.CURSOR, self.audiences, self._projected, position)
@@ -182,11 +190,15 @@ class Membership:
         if name in {a.name for a in self._config.audience}:
             raise ConfigError(f"name: {name} stands in the settings and is changed there")
 
+    @property
+    def lag(self) -> int:
+        return self._follower.lag if self._follower else 0
+
     def rows(self) -> dict[str, str]:
         """Of the status page."""
         if not self._follower:
             return {}
-        lag, evaluating = self._follower.lag, self.audiences.evaluating
+        lag, evaluating = self.lag, self.audiences.evaluating
         said = f"{lag:,} events behind" if lag else "up to date"
         if evaluating:
             said += f", {evaluating} new ones being evaluated"
@@ -205,7 +217,7 @@ class Membership:
         yield GaugeMetricFamily(
             "collector_audiences_lag_events",
             "Events that memberships do not yet speak of.",
-            value=self._follower.lag,
+            value=self.lag,
         )
         delivered = CounterMetricFamily(
             "collector_delivered_changes", "Changes told.", labels=["destination"]

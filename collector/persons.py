@@ -15,6 +15,7 @@ from collector.store import cursors, erase, people, retention, visits
 from collector.store.database import Database
 from collector.store.reader import Reader
 from collector.store.suppressed import Suppressed
+from collector.workers.courtesy import Courtesy
 from collector.workers.erasure import Eraser, Report, as_line, named
 from collector.workers.follow import Committed, Follower
 from collector.workers.projector import Projector
@@ -28,9 +29,17 @@ class Persons:
     """What follows the log to know who is who. With profile "edge" nothing follows."""
 
     def __init__(
-        self, config: Config, sites: list[str], database: Database, reader: Reader, data: Path
+        self,
+        config: Config,
+        sites: list[str],
+        database: Database,
+        reader: Reader,
+        data: Path,
+        courtesy: Courtesy | None = None,
     ) -> None:
+        """Without `courtesy` as fast as can be."""
         self._config = config
+        self._courtesy = courtesy
         self._folder = data
         self._snapshot: Snapshot | None = None
         self.sites = sites
@@ -38,7 +47,7 @@ class Persons:
         self._follows = config.profile != "edge"
         self._database = database
         self.suppressed = Suppressed(data)
-        self.projector = Projector(reader, database, config.people)
+        self.projector = Projector(reader, database, config.people, courtesy)
         self.visits = Visits(reader, database, self.projector.lock)
         self.retention = Retention(
             config, database, reader, self.open_snapshot if self._follows else None
@@ -58,7 +67,10 @@ class Persons:
         self._committed = committed
         # A reader of its own: what it reads at once takes half a second.
         self.visits = Visits(
-            await Reader.open(self._database.path), self._database, self.projector.lock
+            await Reader.open(self._database.path),
+            self._database,
+            self.projector.lock,
+            self._courtesy,
         )
         await self._follow(await self._emptied())
         self._returning = asyncio.create_task(self._send_back(), name="forgotten")

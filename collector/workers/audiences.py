@@ -30,6 +30,7 @@ from collector.store import histories
 from collector.store.cursors import position
 from collector.store.database import Database
 from collector.store.reader import Reader
+from collector.workers.courtesy import Courtesy
 from collector.workers.follow import Committed
 
 log = logging.getLogger(__name__)
@@ -60,6 +61,7 @@ class Audiences:
         config: Config,
         news: Callable[[], None],
         committed: Committed,
+        courtesy: Courtesy,
     ) -> None:
         """`news` is called when something has been put into the outbox; `committed` tells of
         the log's end. Raises ConfigError for a rule that cannot be understood."""
@@ -69,6 +71,7 @@ class Audiences:
         self._targets = {d.name: target(d) for d in config.destination}
         self._settings = config.evaluation
         self._news = news
+        self._courtesy = courtesy
         self._goal = committed.seq  # what the index must have reached before anything is judged
         self._plan = Plan((), KNOWN)
         self._ready = 0  # bits of the audiences by which people are judged
@@ -111,7 +114,7 @@ class Audiences:
 
     async def __call__(self, after: int, last_seq: int) -> int:
         """Index some events and judge whom they concern."""
-        async with self._busy:
+        async with self._courtesy.turn(), self._busy:
             last = min(last_seq, after + (self._settings.step_events if self._ready else _CATCH_UP))
             await self._database.run(store.index, after, last)
             concerned, changes = await self._reader.run(self._concerned, after, last)
@@ -231,7 +234,7 @@ class Audiences:
             # Whatever is new begins as soon as the index has come far enough.
             pause = min(0.2, self._settings.look_s) if self._full else self._settings.look_s
             try:
-                async with self._busy:
+                async with self._courtesy.turn(), self._busy:
                     if await self._look() or await self._evaluate_some():
                         pause = 0.0
                 self.failure = None

@@ -43,7 +43,6 @@ class Snapshot:
         database = await open_database(folder / SNAPSHOT, store.durability, store.checkpoint_pages)
         reader = await Reader.open(folder / SNAPSHOT)
         projector = Projector(reader, database, config.people)
-        projector.gives_way = False
         return cls(database, reader, projector)
 
     async def take_over(self, rows: list[cursors.Row]) -> None:

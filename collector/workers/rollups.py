@@ -1,7 +1,8 @@
 """Rollups: reads the log in order and keeps what the dashboard counts.
 
-Beside ingest it gives way: after each step it rests, for several times as long as the step took
-while there is much to do, and it lags, visibly.
+Beside ingest it gives way, as all do (workers/courtesy.py), and to the projector and the
+audiences as well: after each step it rests, for several times as long as the step took while
+there is much to do, and for longer while they are behind.
 """
 
 import asyncio
@@ -13,37 +14,57 @@ from collector.store import rollups
 from collector.store.database import Database
 from collector.store.reader import Reader
 from collector.wire.visit import Places, agent, campaign, referrer_host
+from collector.workers.courtesy import Courtesy
 
 # While ingest leaves it the machine, a step of 2,000 takes some 40 ms.
 _REST_RATIO = 2.0
 _SHORTEST_REST_S = 0.25
+# Who enters an audience is to be known within a second, what is counted within ten.
+_BEHIND = 2_500
+_MOST_PATIENT_S = 5.0
 
 
 class Rollups:
-    """A follower's step. `rest` is how it waits (the follower's own, which a stop ends)."""
+    """A follower's step. `rest` is how it waits (the follower's own, which a stop ends);
+    `others_lag` how many events those are behind who go first."""
 
     def __init__(
-        self, reader: Reader, database: Database, places: Places, limit: int = 2000
+        self,
+        reader: Reader,
+        database: Database,
+        places: Places,
+        courtesy: Courtesy,
+        others_lag: Callable[[], int],
+        limit: int = 1000,
     ) -> None:
         self._reader = reader
         self._database = database
         self._places = places
         self._limit = limit
+        self._courtesy = courtesy
+        self._others_lag = others_lag
         self._book = rollups.Book()
         self.rest: Callable[[float], Awaitable[None]] = asyncio.sleep
 
     async def __call__(self, after: int, last_seq: int) -> int:
         started = time.monotonic()
+        while self._others_lag() > _BEHIND and time.monotonic() - started < _MOST_PATIENT_S:
+            await self.rest(_SHORTEST_REST_S)
+        started = time.monotonic()
+        async with self._courtesy.turn():
+            full, seq = await self._step(after, last_seq)
+            took = time.monotonic() - started
+        await self.rest(took * _REST_RATIO if full else max(took, _SHORTEST_REST_S))
+        return seq
+
+    async def _step(self, after: int, last_seq: int) -> tuple[bool, int]:
         step, seq = await self._reader.run(self._plan, after, last_seq)
         try:
             await self._database.run(rollups.apply, step, seq)
         except BaseException:
             self._book.forget()
             raise
-        took = time.monotonic() - started
-        full = len(step.hits) == self._limit
-        await self.rest(took * _REST_RATIO if full else max(took, _SHORTEST_REST_S))
-        return seq
+        return len(step.hits) == self._limit, seq
 
     def _plan(self, connection: Any, after: int, last_seq: int) -> tuple[rollups.Step, int]:
         rows = rollups.rows(connection, after, last_seq, self._limit)

@@ -1,23 +1,33 @@
 """Visits: follows the projector, and now and then writes down when everybody was last seen."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
 from collector.store import visits
 from collector.store.database import Database
 from collector.store.reader import Reader
+from collector.workers.courtesy import Courtesy
 
 _MOST = 100_000  # events looked at in one go
-_PIECE = 1_000  # ids written in one transaction
+_PIECE = 500  # ids written in one transaction
+_RESTS = 2  # times as long as a piece took
 
 
 class Visits:
     """A follower's step. `lock`: the projector's, which writes the same rows."""
 
-    def __init__(self, reader: Reader, database: Database, lock: asyncio.Lock) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        database: Database,
+        lock: asyncio.Lock,
+        courtesy: Courtesy | None = None,
+    ) -> None:
         self.reader = reader
         self._database = database
         self._lock = lock
+        self._courtesy = courtesy
         self.rest: Callable[[], Awaitable[None]] | None = None  # after all that there was
 
     async def __call__(self, after: int, last_seq: int) -> int:
@@ -25,10 +35,19 @@ class Visits:
         seen = await self.reader.run(visits.seen, after, reached)
         pieces = [seen[i : i + _PIECE] for i in range(0, len(seen), _PIECE)] or [[]]
         for number, piece in enumerate(pieces, 1):
-            async with self._lock:
-                await self._database.run(
-                    visits.put, piece, reached if number == len(pieces) else None
-                )
+            done = reached if number == len(pieces) else None
+            if self._courtesy is None:
+                await self._put(piece, done)
+                continue
+            started = time.perf_counter()
+            async with self._courtesy.turn():
+                await self._put(piece, done)
+            if done is None:  # nobody waits for this, many for what others write
+                await asyncio.sleep(_RESTS * (time.perf_counter() - started))
         if self.rest and reached == last_seq:
             await self.rest()
         return reached
+
+    async def _put(self, piece: list[visits.Seen], reached: int | None) -> None:
+        async with self._lock:
+            await self._database.run(visits.put, piece, reached)

@@ -19,6 +19,7 @@ from collector.store.people import CURSOR as PROJECTOR
 from collector.store.reader import Reader
 from collector.workers import audiences
 from collector.workers.audiences import Audiences
+from collector.workers.courtesy import Courtesy
 from collector.workers.follow import Committed
 from collector.workers.projector import Projector
 
@@ -73,7 +74,7 @@ class Room:
         self.committed = Committed(self.log.last_seq + behind)
         self._projector = Projector(self.reader, self.database, self.config.people)
         self.audiences = Audiences(
-            self.reader, self.database, self.config, self._news, self.committed
+            self.reader, self.database, self.config, self._news, self.committed, Courtesy()
         )
         await self.audiences.start()
         await self.settle()

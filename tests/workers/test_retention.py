@@ -44,7 +44,8 @@ async def aged(collector, days):
 async def told(idle):
     """Old events, expired, and new ones."""
     collector = await idle.start(
-        people={"pace_ms": 0}, store={"retention": "30 days", "retention_every_s": 3600}
+        people={"pace_ms": 0, "visits_s": 0.05},
+        store={"retention": "30 days", "retention_every_s": 3600},
     )
     await collector.post("/v1/batch", {"batch": story(60)})
     await caught_up(collector)

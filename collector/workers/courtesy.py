@@ -1,0 +1,61 @@
+"""Courtesy: whoever follows the log gives way to ingest.
+
+At ingest's peak the loop's own thread takes a core, and each step of a follower costs ingest the
+interpreter lock, the writing thread and the second core. So while that thread is busy they all
+together take one step at a time, in turn, and rest after it for many times as long as it took.
+They lag, visibly; what does not get done at a peak is done after it.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+
+_BUSY = 0.5  # of a core that the loop's own thread takes; 5,000 single events/s take a third
+_RESTS = 12  # times as long as a step: 8 % of one thread's time
+_LONGEST_REST_S = 5.0
+_LOOK_S = 0.1
+
+
+class Courtesy:
+    """One for all followers of a collector."""
+
+    def __init__(self) -> None:
+        self._turn = asyncio.Lock()
+        self._next_at = 0.0
+        self._busy = False
+        self._looked = time.perf_counter(), time.thread_time()
+        self._stopping = asyncio.Event()
+
+    @contextlib.asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Around a step. Nothing while there is room for all."""
+        if not self.busy:
+            yield
+            return
+        async with self._turn:
+            await self._rest(self._next_at - time.perf_counter())
+            started = time.perf_counter()
+            yield
+            now = time.perf_counter()
+            self._next_at = now + min(_LONGEST_REST_S, _RESTS * (now - started))
+
+    @property
+    def busy(self) -> bool:
+        """By what the calling thread, the loop's, has used since the last look."""
+        before, used_before = self._looked
+        now = time.perf_counter()
+        if now - before >= _LOOK_S:
+            used = time.thread_time()
+            self._busy = used - used_before > _BUSY * (now - before)
+            self._looked = now, used
+        return self._busy and not self._stopping.is_set()
+
+    def stop(self) -> None:
+        """Nobody rests any more."""
+        self._stopping.set()
+
+    async def _rest(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, seconds)):
+                await self._stopping.wait()

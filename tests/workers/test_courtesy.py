@@ -1,0 +1,67 @@
+"""Followers give way while the loop's thread is busy: one step at a time, long rests."""
+
+import asyncio
+import time
+
+from collector.workers import courtesy
+from collector.workers.courtesy import Courtesy
+
+
+def burn(seconds):
+    until = time.thread_time() + seconds
+    while time.thread_time() < until:
+        pass
+
+
+async def steps(made, name, log, count):
+    for _ in range(count):
+        async with made.turn():
+            log.append((name, "begins"))
+            await asyncio.sleep(0.01)
+            log.append((name, "ends"))
+
+
+async def test_with_room_for_all_they_work_side_by_side():
+    made, log = Courtesy(), []
+    await asyncio.gather(steps(made, "a", log, 1), steps(made, "b", log, 1))
+    assert [word for _, word in log] == ["begins", "begins", "ends", "ends"]
+
+
+async def test_at_a_peak_one_after_the_other_in_turn(monkeypatch):
+    monkeypatch.setattr(courtesy, "_LOOK_S", 3600)
+    monkeypatch.setattr(courtesy, "_RESTS", 0)
+    made, log = Courtesy(), []
+    made._busy = True
+    await asyncio.gather(steps(made, "a", log, 2), steps(made, "b", log, 2))
+    assert [name for name, _ in log] == ["a", "a", "b", "b", "a", "a", "b", "b"]
+
+
+async def test_after_a_step_at_a_peak_all_rest_many_times_as_long(monkeypatch):
+    monkeypatch.setattr(courtesy, "_LOOK_S", 3600)
+    made, log = Courtesy(), []
+    made._busy = True
+    await steps(made, "a", log, 1)
+    started = time.perf_counter()
+    await steps(made, "b", log, 1)
+    assert time.perf_counter() - started > 0.1  # 12 times 10 ms and more
+
+
+async def test_a_stop_ends_all_rests(monkeypatch):
+    monkeypatch.setattr(courtesy, "_LOOK_S", 3600)
+    made, log = Courtesy(), []
+    made._busy, made._next_at = True, time.perf_counter() + 3600
+    waiting = asyncio.create_task(steps(made, "a", log, 1))
+    await asyncio.sleep(0)
+    made.stop()
+    async with asyncio.timeout(10):
+        await waiting
+    assert log
+
+
+async def test_busy_is_what_the_thread_itself_uses(monkeypatch):
+    monkeypatch.setattr(courtesy, "_BUSY", 0.05)  # also beside others that want the processor
+    made = Courtesy()
+    await asyncio.sleep(0.3)
+    assert not made.busy
+    burn(0.2)
+    assert made.busy
