@@ -49,7 +49,7 @@ class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 # Between edge and centre an event is one JSON array: its JSON columns as they are, then the rest
-# (store/outbox.py writes it, wire/edge.py reads it). New columns go to the end of Event.
+# (store/outgoing.py writes it, wire/edge.py reads it). New columns go to the end of Event.
 JSON_COLUMNS = ("properties", "traits", "context", "consent", "violations")
 PLAIN_COLUMNS = tuple(n for n in Event.__struct_fields__ if n not in JSON_COLUMNS)
 

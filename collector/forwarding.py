@@ -9,7 +9,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 
 from collector.config import Config
 from collector.errors import CollectorError
-from collector.store import audit, outbox
+from collector.store import audit, outgoing
 from collector.store import database as db
 from collector.store.log import EventLog
 from collector.store.reader import Reader
@@ -144,7 +144,7 @@ class Forwarding:
         if (seq is None) == (time_ms is None):
             raise CollectorError("either a number or a time is needed")
         if time_ms is not None:
-            seq = await self._database.run(outbox.first_since, time_ms)
+            seq = await self._database.run(outgoing.first_since, time_ms)
         position = min(max(0, seq or 0), self._writer.committed.seq)
         await forwarder.rewind(position)
         return position

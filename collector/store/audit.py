@@ -10,7 +10,7 @@ import msgspec
 from pysqlite3 import dbapi2 as sqlite
 
 from collector.store.arrivals import BLOCK_BITS
-from collector.store.outbox import MATCHES, Filter
+from collector.store.outgoing import MATCHES, Filter
 
 _PRIME, _WRAP = 4294967291, 2147483647
 Run = tuple[int, int]

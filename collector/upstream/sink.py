@@ -48,7 +48,7 @@ class Batch(msgspec.Struct, frozen=True):
 
 
 class Upstream(Protocol):
-    """One destination. `form`: what it is sent, of store/outbox.py. `exact`: it knows events it
+    """One destination. `form`: what it is sent, of store/outgoing.py. `exact`: it knows events it
     has at any age, so that bounds of batches need not be kept. `lanes`: batches in flight.
     `sent_bytes`: so far, as they went over the wire."""
 

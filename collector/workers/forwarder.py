@@ -18,7 +18,7 @@ from collector.errors import CollectorError
 from collector.event import Outgoing
 from collector.fleet import Forward
 from collector.store import database as db
-from collector.store import outbox
+from collector.store import outgoing
 from collector.store.audit import Source
 from collector.store.reader import Reader
 from collector.upstream.sink import Batch, Denied, TooLarge, Unreached, Unwanted, Upstream
@@ -99,10 +99,10 @@ class Forwarder:
         self._committed = committed
         self._node_id = node_id
         self._rejected_per_site = rejected_per_site
-        self._filter = outbox.Filter(settings.sites, settings.types, settings.events)
+        self._filter = outgoing.Filter(settings.sites, settings.types, settings.events)
         self._plan = start.plan
-        self._chunk: outbox.Chunk | None = None
-        self._ahead: asyncio.Task[outbox.Chunk] | None = None
+        self._chunk: outgoing.Chunk | None = None
+        self._ahead: asyncio.Task[outgoing.Chunk] | None = None
         self._queues: list[deque[list[Outgoing]]] = []
         self._tasks: set[asyncio.Task[float]] = set()
         self._written = start.position
@@ -142,7 +142,7 @@ class Forwarder:
     async def rewind(self, position: int) -> None:
         """Go on from there. What the upstream has and can tell, it will not take twice."""
         await self._halt()
-        await self._database.run(outbox.confirmed, self.name, position)
+        await self._database.run(outgoing.confirmed, self.name, position)
         self._chunk = self._plan = None
         self._written = position
         self.follower = Follower(self.follower.name, self._step, self._committed, position)
@@ -186,7 +186,7 @@ class Forwarder:
         await self._confirm(chunk)
         return chunk.upto
 
-    async def _read(self, after: int, last_seq: int) -> outbox.Chunk:
+    async def _read(self, after: int, last_seq: int) -> outgoing.Chunk:
         if self._plan is not None:
             after, last_seq = self._plan
             size, most = last_seq - after, 1 << 40
@@ -203,13 +203,13 @@ class Forwarder:
                 self._fetch(chunk.upto, self._committed.seq, size, most)
             )
         if chunk.rows and not self.upstream.exact and self._plan is None:
-            await self._database.run(outbox.begin, self.name, chunk.after, chunk.upto)
+            await self._database.run(outgoing.begin, self.name, chunk.after, chunk.upto)
             self._plan = (chunk.after, chunk.upto)
         return chunk
 
-    async def _fetch(self, after: int, last_seq: int, size: int, most: int) -> outbox.Chunk:
+    async def _fetch(self, after: int, last_seq: int, size: int, most: int) -> outgoing.Chunk:
         return await self._reader.run(
-            outbox.chunk, self.upstream.form, self._filter, after, last_seq, size, most
+            outgoing.chunk, self.upstream.form, self._filter, after, last_seq, size, most
         )
 
     async def _gathered(self, after: int, last_seq: int) -> int:
@@ -300,7 +300,7 @@ class Forwarder:
         self.counts.refused += 1
         log.warning("event %d is refused by %s and goes to rejected: %s", row.seq, self.name, words)
         await self._database.run(
-            outbox.refuse,
+            outgoing.refuse,
             self.name,
             row,
             clock.now_ms(),
@@ -309,13 +309,13 @@ class Forwarder:
             self._rejected_per_site,
         )
 
-    async def _confirm(self, chunk: outbox.Chunk) -> None:
+    async def _confirm(self, chunk: outgoing.Chunk) -> None:
         due = time.monotonic() - self._written_at >= _MOVE_S
         if (chunk.rows and not self.upstream.exact) or due:
             await self._write_cursor(chunk.upto)
 
     async def _write_cursor(self, position: int) -> None:
-        await self._database.run(outbox.confirmed, self.name, position)
+        await self._database.run(outgoing.confirmed, self.name, position)
         self._plan = None
         self._written = position
         self._written_at = time.monotonic()
@@ -331,7 +331,7 @@ async def open_forwarder(
 ) -> Forwarder:
     """With a reader of its own: no upstream waits for another's."""
     try:
-        start = Start(*await database.run(outbox.start, settings.name))
+        start = Start(*await database.run(outgoing.start, settings.name))
         reader = await Reader.open(database.path)
     except CollectorError as error:
         raise CollectorError(f"forward {settings.name}: {error}") from None
