@@ -48,8 +48,8 @@ class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
     node_seq: int | None = None
 
 
-# Between edge and centre an event is one JSON array: its JSON columns as they are, then the rest
-# (store/outgoing.py writes it, wire/edge.py reads it). New columns go to the end of Event.
+# Between edge and centre an event is one JSON array in this order (store/outgoing.py writes it,
+# wire/edge.py reads it). New columns go to the end of Event.
 JSON_COLUMNS = ("properties", "traits", "context", "consent", "violations")
 PLAIN_COLUMNS = tuple(n for n in Event.__struct_fields__ if n not in JSON_COLUMNS)
 

@@ -115,7 +115,7 @@ class Forward(Section, frozen=True):
             description="http: requests in flight at once, at most; each visitor's events go one "
             "after the other"
         ),
-    ] = 4
+    ] = 8
     linger_s: Annotated[
         Annotated[float, Meta(ge=0, le=60)],
         Meta(

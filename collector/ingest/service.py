@@ -183,11 +183,12 @@ class Service:
         if not events:
             reply(protocol.answer([], 0))
             return
+        text = None if self.suppressed else str(request.body, "utf-8")
         if self.suppressed:
             covers = self.suppressed.covers
             events = [emptied(event) if covers(event) else event for event in events]
         answer, refuse = protocol.answer([], len(events)), self._unavailable[protocol]
-        self._writer.submit(events, [], len(request.body), reply, answer, refuse, edge)
+        self._writer.submit(events, [], len(request.body), reply, answer, refuse, edge, text)
         self.metrics.accepted_events += len(events)
 
     def _cannot_store(self, protocol: Protocol, error: CollectorError) -> Answer:

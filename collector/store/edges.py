@@ -63,11 +63,16 @@ class Edges:
         self._nodes = nodes
 
     async def append(
-        self, edge: str, events: list[Event], rejects: list[Reject], refused: list[Event]
+        self,
+        edge: str,
+        events: list[Event],
+        rejects: list[Reject],
+        refused: list[Event],
+        text: str | None = None,
     ) -> Appended:
         """Store what is new of a batch of one edge; `refused` are of it too, and only their
-        numbers are noted. Raises Conflict, StoreUnavailable or BadRow, and then nothing of it was
-        stored."""
+        numbers are noted. `text`: the events as they came. Raises Conflict, StoreUnavailable or
+        BadRow, and then nothing of it was stored."""
         nodes = {_number(event)[0] for event in (*events, *refused)}
         lanes = {node: self._lanes(edge, node) for node in nodes}
         own = self._log.node_id if edge == IMPORT else None
@@ -78,7 +83,8 @@ class Edges:
             fresh = [event for event in events if _number(event) not in known]
         if own:
             await self._pass_over(own, fresh)
-        result = await self._log.append(fresh, rejects, partial(_note, edge, lanes, fresh, refused))
+        note = partial(_note, edge, lanes, fresh, refused)
+        result = await self._log.append(fresh, rejects, note, None if old else text)
         for node, last in lanes.items():
             known_as = self._nodes[node].edge if edge == IMPORT and node in self._nodes else edge
             self._nodes[node] = _Node(known_as, last)

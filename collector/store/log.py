@@ -129,9 +129,11 @@ class EventLog:
         events: list[Event],
         rejects: list[Reject],
         note: Callable[[list[Event]], arrivals.Note] | None = None,
+        text: str | None = None,
     ) -> Appended:
         """Store a batch; returns when it is committed and synced. `note` is asked what to write
-        beside the events that are stored (store/edges.py).
+        beside the events that are stored (store/edges.py). `text`: the events in JSON, where an
+        edge has sent them so.
 
         Raises StoreUnavailable or BadRow, and then nothing of it was stored."""
         fresh, first = events, self.last_seq + 1
@@ -141,7 +143,8 @@ class EventLog:
             fresh, keys = await self._fresh(events, keys)
             self._seen.add(keys, first)
         try:
-            work = self._work(fresh, keys, rejects, note and note(fresh))
+            text = text if fresh is events else None
+            work = self._work(fresh, keys, rejects, note and note(fresh), text)
             expired = await self._database.run(_append, work)
         except CollectorError:
             self._seen.remove(keys, first)
@@ -178,16 +181,18 @@ class EventLog:
         keys: list[int],
         rejects: list[Reject],
         note: arrivals.Note | None,
+        text: str | None,
     ) -> _Work:
+        rare = text is not None or set(map(_rare, events)) != _NOTHING_RARE
         try:
-            text = str(_encode(events), "utf-8") if events else ""
+            text = text or (str(_encode(events), "utf-8") if events else "")
         except (UnicodeError, ValueError, OverflowError) as error:
             raise BadRow(f"cannot be encoded: {error}") from error
         segment = b""
         if len(self._tail) + len(keys) >= SEGMENT:
             segment = (self._tail + array("Q", keys))[:SEGMENT].tobytes()
         return _Work(
-            _INSERT[set(map(_rare, events)) != _NOTHING_RARE],
+            _INSERT[rare],
             text,
             len(events),
             self.last_seq + 1,

@@ -7,7 +7,7 @@ takes from ingest on the same core is a join of texts.
 import msgspec
 from pysqlite3 import dbapi2 as sqlite
 
-from collector.event import JSON_COLUMNS, PLAIN_COLUMNS, Event, Outgoing
+from collector.event import Event, Outgoing
 from collector.store import cursors
 
 SPAN = 50_000  # numbers looked through in one step, so that a filter that fits few stays short
@@ -18,12 +18,6 @@ _LANE = (
     f"(unicode(substr({_VISITOR}, -1)) + 3 * unicode(substr({_VISITOR}, -2))"
     f" + 5 * unicode(substr({_VISITOR}, -3))) & 15"
 )
-
-
-def _edge() -> str:
-    """`[properties, …, message_id, …]`: JSON columns byte for byte, then the others."""
-    json = " || ',' || ".join(f"coalesce({name}, 'null')" for name in JSON_COLUMNS)
-    return f"'[' || {json} || ',' || substr(json_array({', '.join(PLAIN_COLUMNS)}), 2)"
 
 
 _TIMES = ("timestamp", "received_at", "sent_at", "original_timestamp")
@@ -86,7 +80,7 @@ def _segment() -> str:
 
 
 FORMS = {
-    "edge": _edge(),
+    "edge": f"json_array({', '.join(Event.__struct_fields__)})",
     "columns": _columns(text_times=False),
     "clickhouse": _columns(text_times=True),
     "segment": _segment(),

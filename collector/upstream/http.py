@@ -108,7 +108,7 @@ class Http:
         path = settings.path or ("/v1/import" if edge else "/v1/batch")
         self._base = settings.url.rstrip("/")
         self._url = self._base + path
-        self._parts = ('{"events":[' if edge else '{"batch":[', ",", "]}")
+        self._parts = ("[", ",", "]") if edge else ('{"batch":[', ",", "]}")
         token = base64.b64encode(f"{settings.key}:".encode()).decode()
         self.client = Client(
             settings,

@@ -1,25 +1,31 @@
 """What an edge forwards: events as it stored them, with their node and number.
 
-`{"events": [[properties, traits, context, consent, violations, message_id, site, …], …]}`,
-told from Segment's batches by its content type. The JSON columns are taken over as they are,
-byte for byte; the parser that finds their ends has made sure that they are JSON.
+An array of events, each an array of the columns in the order of `Event`, its JSON columns as
+text; told from Segment's batches by its content type. What was read here without anything left
+out may go to the log as it came: SQLite takes the same text apart.
 """
 
-from typing import Annotated, Any, get_type_hints
+import re
+from typing import Annotated, Any, Literal, get_type_hints
 
 import msgspec
 
 from collector.config import Limits
-from collector.event import JSON_COLUMNS, PLAIN_COLUMNS, TYPES, Event
+from collector.event import JSON_COLUMNS, TYPES, Event
 from collector.wire import junk, segment
 from collector.wire.message import CONTENT_TYPE, Call, Request, invalid
 
 CONTENT = "application/vnd.collector.edge+json"
 _INT = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
-_ID = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]+$")]
-_NUMBER = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
 _TEXT = Annotated[str, msgspec.Meta(min_length=1)]
-_OWN = {"node_id": _ID, "node_seq": _NUMBER, "message_id": _TEXT, "site": _TEXT}
+_OWN = {
+    "node_id": _TEXT,
+    "node_seq": Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)],
+    "message_id": _TEXT,
+    "site": _TEXT,
+    "type": Literal[tuple(sorted(TYPES))],
+}
+_NODE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 def bounded(name: str, kind: Any) -> Any:
@@ -29,30 +35,26 @@ def bounded(name: str, kind: Any) -> Any:
 
 
 _HINTS = get_type_hints(Event)
+# Decoded into events at once: another pass over them would cost as much as the decoding.
 _Row = msgspec.defstruct(
     "_Row",
-    [(name, msgspec.Raw) for name in JSON_COLUMNS]
-    + [(name, bounded(name, _HINTS[name])) for name in PLAIN_COLUMNS],
+    [(name, bounded(name, _HINTS[name])) for name in Event.__struct_fields__],
+    bases=(Event,),
     array_like=True,
+    frozen=True,
     gc=False,
 )
 
 
-class _Body(msgspec.Struct, gc=False):
-    events: list[_Row]  # type: ignore[valid-type]
+class _Object(msgspec.Struct, gc=False):
+    """Any object: its members are parsed, and left."""
 
 
-class _Raws(msgspec.Struct, gc=False):
-    events: list[msgspec.Raw]
-
-
-_BODY = msgspec.json.Decoder(_Body)
 _ENCODE = msgspec.json.Encoder().encode
-_RAWS = msgspec.json.Decoder(_Raws)
-_NULL = b"null"
-_OBJECTS = 3  # of the JSON columns; consent may be anything, violations is a list
-# Where each column of Event stands in a row.
-_PLACES = tuple((*JSON_COLUMNS, *PLAIN_COLUMNS).index(name) for name in Event.__struct_fields__)
+_ROWS = msgspec.json.Decoder(list[_Row])  # type: ignore[valid-type]
+_OBJECT = msgspec.json.Decoder(_Object)
+_ANYTHING = msgspec.json.Decoder(msgspec.Raw)
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")  # behind an even number of backslashes it is text
 
 
 def parse(request: Request, kind: str, limits: Limits) -> Call:
@@ -65,51 +67,65 @@ def parse(request: Request, kind: str, limits: Limits) -> Call:
 def events(body: bytes, limits: Limits) -> list[Event]:
     """The events of a body. Raises Refused: all of them are sound, or none is taken."""
     try:
-        _look_through(body, limits.depth)
-        rows = _BODY.decode(body).events
+        rows: list[Event] = _ROWS.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise invalid(str(error)) from None
+    if b"u0000" in body and _NUL.search(body):
+        raise invalid("NUL character in text")
     if len(rows) > limits.batch_events:
-        raise invalid(f"more than {limits.batch_events} events - at `$.events`", 413, "too_large")
-    found = [_event(row) for row in rows]
-    for index, event in enumerate(found):
-        check(event, limits, f"$.events[{index}]")
-    return found
+        raise invalid(f"more than {limits.batch_events} events - at `$`", 413, "too_large")
+    longest = limits.message_id_chars
+    nodes = {row.node_id or "" for row in rows}
+    if not all(map(_NODE.fullmatch, nodes)) or any(len(row.message_id) > longest for row in rows):
+        for index, row in enumerate(rows):
+            check(row, limits, f"$[{index}]")
+    _look_through(rows, limits.depth)
+    return rows
 
 
 def written(events: list[Event]) -> bytes:
     """Events as such a body."""
-    return _ENCODE({"events": [_row(event) for event in events]})
+    return _ENCODE(events)
 
 
 def check(event: Event, limits: Limits, at: str) -> None:
-    if event.type not in TYPES or len(event.message_id) > limits.message_id_chars:
-        raise invalid(f"expected a type and a message id - at `{at}`")
+    """Raises Refused where an id is none."""
+    if len(event.message_id) > limits.message_id_chars:
+        raise invalid(f"longer than {limits.message_id_chars} - at `{at}.message_id`")
+    if not _NODE.fullmatch(event.node_id or ""):
+        raise invalid(f"expected 1 to 64 letters, digits, . _ - - at `{at}.node_id`")
 
 
-def _row(event: Event) -> list[Any]:
-    texts = [getattr(event, name) for name in JSON_COLUMNS]
-    raws: list[Any] = [None if text is None else msgspec.Raw(text.encode()) for text in texts]
-    return raws + [getattr(event, name) for name in PLAIN_COLUMNS]
+def _look_through(rows: list[Event], depth: int) -> None:
+    """Raises Refused where a JSON column is not sound. All are looked at as one text first, which
+    errs on the safe side; then one by one, and only where something may be wrong."""
+    decode = _OBJECT.decode
+    objects = [t for r in rows for t in (r.properties, r.traits, r.context) if t is not None]
+    others = [t for r in rows for t in (r.consent, r.violations) if t is not None]
+    try:
+        for text in objects:
+            decode(text)
+        for text in others:
+            _ANYTHING.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        _name_unsound(rows, depth)
+    if junk.suspicious(",".join(objects + others).encode(), depth):
+        _name_unsound(rows, depth)
 
 
-def _look_through(body: bytes, depth: int) -> None:
-    """Raises Refused where an event holds junk. The look errs on the safe side: one event in ten
-    may be walked, and not for that the five hundred beside it."""
-    if junk.suspicious(body, depth + 3):  # in an object, in an array, in an array
-        for index, raw in enumerate(_RAWS.decode(body).events):
-            junk.sound(bytes(raw), depth + 1, f"$.events[{index}]")
+def _name_unsound(rows: list[Event], depth: int) -> None:
+    for index, row in enumerate(rows):
+        for name in JSON_COLUMNS:
+            text = getattr(row, name)
+            if text is not None:
+                at = f"$[{index}].{name}"
+                junk.sound(text.encode(), depth, at)
+                _check_kind(text, name, at)
 
 
-def _event(row: Any) -> Event:
-    return event_of(list(msgspec.structs.astuple(row)))
-
-
-def event_of(values: list[Any]) -> Event:
-    """From the values of the JSON columns, raw, and then of the others."""
-    for at in range(len(JSON_COLUMNS)):
-        raw = bytes(values[at])
-        if raw != _NULL and raw[:1] != b"{" and at < _OBJECTS:
-            raise invalid(f"expected an object - at `{JSON_COLUMNS[at]}`")
-        values[at] = None if raw == _NULL else str(raw, "utf-8")
-    return Event(*[values[at] for at in _PLACES])
+def _check_kind(text: str, name: str, at: str) -> None:
+    expected = _OBJECT if name in ("properties", "traits", "context") else _ANYTHING
+    try:
+        expected.decode(text)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise invalid(f"{error} - at `{at}`") from None

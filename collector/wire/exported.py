@@ -35,6 +35,9 @@ _Line = msgspec.defstruct(
 )
 _LINE = msgspec.json.Decoder(_Line)
 _JSON = msgspec.json.Decoder()
+_OBJECTS = 3  # of the JSON columns; consent may be anything, violations is a list
+# Where each column of Event stands in a line.
+_PLACES = tuple((*JSON_COLUMNS, *PLAIN_COLUMNS).index(name) for name in Event.__struct_fields__)
 
 
 def event(line: bytes, limits: Limits) -> Event:
@@ -54,9 +57,19 @@ def event(line: bytes, limits: Limits) -> Event:
         raise invalid(said(error, "$")) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise invalid(said(error, "$"), code="invalid_json") from None
-    found = edge.event_of(values)
+    found = _event(values)
     edge.check(found, limits, "$")
     return found
+
+
+def _event(values: list[Any]) -> Event:
+    """From the values of the JSON columns, raw, and then of the others."""
+    for at, name in enumerate(JSON_COLUMNS):
+        raw = bytes(values[at])
+        if raw != b"null" and raw[:1] != b"{" and at < _OBJECTS:
+            raise invalid(f"expected an object - at `{name}`")
+        values[at] = None if raw == b"null" else str(raw, "utf-8")
+    return Event(*[values[at] for at in _PLACES])
 
 
 def _restore(values: list[object], exact: dict[str, str | None]) -> None:

@@ -108,6 +108,7 @@ class Forwarder:
         self._written = start.position
         self._written_at = 0.0
         self._sent_at = 0.0
+        self._more_until = 0.0
         self._refused_in_a_row = 0
 
     @property
@@ -130,6 +131,7 @@ class Forwarder:
         return Source(node_id, self.name, self._filter)
 
     async def _halt(self) -> None:
+        self._more_until = 0.0
         stopping = asyncio.create_task(self.follower.stop())
         await asyncio.wait({stopping}, timeout=_STOP_S)
         for task in self._tasks:
@@ -178,11 +180,11 @@ class Forwarder:
         if self._chunk is None:
             self._chunk = await self._read(after, last_seq)
             self._queues = self.pace.split(self._chunk.rows)
-        chunk = self._chunk
-        if chunk.rows:
-            await self._deliver(chunk.whole)
+            self._more_until = time.monotonic() + _MOVE_S
+        while any(self._queues):
+            await self._deliver()
             self._sent_at = time.monotonic()
-        self._chunk = None
+        chunk, self._chunk = self._chunk, None
         await self._confirm(chunk)
         return chunk.upto
 
@@ -193,19 +195,47 @@ class Forwarder:
         else:
             last_seq = await self._gathered(after, last_seq)
             size = self.pace.size * self.pace.width
-            most = self.settings.batch_bytes * self.pace.width
+            most = self._most_bytes
         ahead, self._ahead = self._ahead, None
         chunk = await ahead if ahead else None
         if chunk is None or chunk.after != after:
             chunk = await self._fetch(after, last_seq, size, most)
-        if chunk.whole and self.upstream.exact:  # the next is read while this one travels
-            self._ahead = asyncio.create_task(
-                self._fetch(chunk.upto, self._committed.seq, size, most)
-            )
+        if chunk.whole and self.upstream.exact:
+            self._read_ahead(chunk.upto, size, most)
         if chunk.rows and not self.upstream.exact and self._plan is None:
             await self._database.run(outgoing.begin, self.name, chunk.after, chunk.upto)
             self._plan = (chunk.after, chunk.upto)
         return chunk
+
+    def _read_ahead(self, after: int, size: int, most: int) -> None:
+        """The next is read while this one travels."""
+        self._ahead = asyncio.create_task(self._fetch(after, self._committed.seq, size, most))
+
+    async def _more(self, queue: deque[list[Outgoing]]) -> bool:
+        """Put what was read ahead behind what is left, so that a lane that is done waits for no
+        other; not for longer than until the cursor is to be written. True when the queue got
+        something."""
+        ahead, chunk = self._ahead, self._chunk
+        if ahead is None or chunk is None or not self._takes_more():
+            return False
+        await asyncio.wait({ahead})  # several lanes wait for it; one that is cancelled leaves it
+        if ahead is self._ahead and chunk is self._chunk and self._takes_more():
+            self._take_in(chunk, ahead.result())
+        return bool(queue)
+
+    def _takes_more(self) -> bool:
+        return self.pace.settled and time.monotonic() < self._more_until
+
+    def _take_in(self, chunk: outgoing.Chunk, ahead: outgoing.Chunk) -> None:
+        waiting = sum(len(rows) for queue in self._queues for rows in queue)
+        if waiting > len(ahead.rows) or ahead.after != chunk.upto:
+            return
+        self._ahead = None
+        self.pace.join(self._queues, ahead.rows)
+        # `rows` of a chunk are looked at for the oldest one's age alone.
+        self._chunk = outgoing.Chunk(chunk.after, ahead.upto, ahead.rows, ahead.whole)
+        if ahead.whole:
+            self._read_ahead(ahead.upto, self.pace.size * self.pace.width, self._most_bytes)
 
     async def _fetch(self, after: int, last_seq: int, size: int, most: int) -> outgoing.Chunk:
         return await self._reader.run(
@@ -219,9 +249,13 @@ class Forwarder:
             await self.follower.rest(self.settings.linger_s - waited)
         return max(last_seq, self._committed.seq)
 
-    async def _deliver(self, whole: bool) -> None:
+    @property
+    def _most_bytes(self) -> int:
+        return self.settings.batch_bytes * self.pace.width
+
+    async def _deliver(self) -> None:
         """Send what is left of the chunk. Raises Rest when it cannot be sent now."""
-        tasks = {asyncio.create_task(self._drain(queue)) for queue in self._queues if queue}
+        tasks = {asyncio.create_task(self._drain(queue)) for queue in self._queues}
         self._tasks |= tasks
         try:
             results = await asyncio.gather(*tasks, return_exceptions=True)
@@ -231,6 +265,7 @@ class Forwarder:
         if not failures:
             self.denied = None
             self.next_try_at = 0
+            whole = self._chunk is not None and self._chunk.whole
             self.pace.went_well(max(r for r in results if isinstance(r, float)), whole)
             return
         for failure in failures:
@@ -258,7 +293,7 @@ class Forwarder:
         """Send a queue's batches one after the other, halved where they are not taken; returns
         the longest time that an answer took."""
         slowest = 0.0
-        while queue:
+        while queue or await self._more(queue):
             started = time.monotonic()
             rows = queue[0]
             try:
@@ -272,6 +307,9 @@ class Forwarder:
                 queue.popleft()
                 middle = len(rows) // 2
                 queue.extendleft([half for half in (rows[middle:], rows[:middle]) if middle])
+            except (Denied, Unreached):
+                self._more_until = 0.0
+                raise
             else:
                 queue.popleft()
                 slowest = max(slowest, time.monotonic() - started)

@@ -25,6 +25,12 @@ class Pace:
         self.width = 1
         self.failures = 0
 
+    @property
+    def settled(self) -> bool:
+        """As much is sent at once as ever will be, and answers are quick."""
+        full = self.size >= self._settings.batch_events and self.width == self._lanes
+        return full and not self.failures
+
     def went_well(self, slowest_s: float, whole: bool) -> None:
         """`whole`: there was as much to send as was asked for."""
         self.failures = 0
@@ -54,21 +60,29 @@ class Pace:
         longest = _FIRST_REST_S * 2 ** min(self.failures, 16)
         return retry_after_s + random.uniform(0, min(self._settings.retry_s, longest))  # noqa: S311
 
+    def join(self, queues: list[deque[list[Outgoing]]], rows: list[Outgoing]) -> None:
+        """Put further batches behind those that wait; a small one at the end takes more."""
+        for queue, batches in zip(queues, self.split(rows), strict=True):
+            if len(queue) > 1 and batches:  # the first one may be under way
+                rest = queue.pop()
+                batches = deque(self._batches([*rest, *(row for b in batches for row in b)]))
+            queue.extend(batches)
+
     def split(self, rows: list[Outgoing]) -> list[deque[list[Outgoing]]]:
         """Batches to be sent one after the other, in queues that go side by side. Each visitor's
         events are in one queue."""
         lanes: list[list[Outgoing]] = [[] for _ in range(self.width)]
         for row in rows:
             lanes[row.lane % self.width].append(row)
-        return [deque(self._batches(lane)) for lane in lanes if lane]
+        return [deque(self._batches(lane)) for lane in lanes]
 
     def _batches(self, rows: list[Outgoing]) -> list[list[Outgoing]]:
-        batches: list[list[Outgoing]] = [[]]
+        batches: list[list[Outgoing]] = []
         size = 0
         for row in rows:
             size += len(row.text) + 1
-            full = size > self._settings.batch_bytes or len(batches[-1]) >= self.size
-            if full and batches[-1]:
+            full = size > self._settings.batch_bytes
+            if full or not batches or len(batches[-1]) >= self.size:
                 batches.append([])
                 size = len(row.text) + 1
             batches[-1].append(row)

@@ -32,7 +32,7 @@ _NONE: list[Event] = []
 class Batch(msgspec.Struct, gc=False):
     """What one commit takes: the requests' events, gathered as they come, and for each request
     whom to tell what. `size` is what they count for in the buffer, in bytes. `edge`: who
-    forwarded them; such a request is a batch by itself."""
+    forwarded them, `text`: as which JSON array; such requests are put together at the commit."""
 
     events: list[Event] = msgspec.field(default_factory=list)
     rejects: list[Reject] = msgspec.field(default_factory=list)
@@ -40,6 +40,7 @@ class Batch(msgspec.Struct, gc=False):
     size: int = 0
     edge: str | None = None
     began: float = msgspec.field(default_factory=time.perf_counter)
+    text: str | None = None
 
 
 class Writer:
@@ -92,6 +93,7 @@ class Writer:
         answer: Any,
         refuse: Refuse,
         edge: str | None = None,
+        text: str | None = None,
     ) -> None:
         """Take a request's events. `reply` is called once: with `answer` when they are on disk,
         with what `refuse` makes of the error when they cannot be. Raises Overloaded when the
@@ -100,7 +102,7 @@ class Writer:
             raise Overloaded(self.why if self.full else "the collector is stopping")
         batches = self._batches
         if edge is not None or not batches or not self._takes_more(batches[-1]):
-            batches.append(Batch(edge=edge))
+            batches.append(Batch(edge=edge, text=text))
             self._wake.set()
         batch = batches[-1]
         batch.events += events
@@ -161,15 +163,31 @@ class Writer:
                 self._wake.clear()
                 await self._wake.wait()
                 continue
-            await self._commit(self._batches.popleft())
+            batch = self._batches.popleft()
+            parts = self._more_of(batch) if batch.edge is not None else []
+            await self._commit(_joined(parts) if parts else batch, parts)
 
-    async def _commit(self, batch: Batch) -> None:
+    def _more_of(self, batch: Batch) -> list[Batch]:
+        """An edge's requests that wait in a row, this one first: a sync costs them as much as
+        one. None when it is the only one."""
+        parts, count = [batch], len(batch.events)
+        while self._batches and self._batches[0].edge == batch.edge and count < self._batch_events:
+            parts.append(self._batches.popleft())
+            count += len(parts[-1].events)
+        return parts if len(parts) > 1 else []
+
+    async def _commit(self, batch: Batch, parts: list[Batch]) -> None:
+        """`parts`: the requests that the batch is made of, where they can be told apart."""
         events, rejects = batch.events, batch.rejects
         started = time.perf_counter()
         error: CollectorError | None = None
         try:
-            await self._store(events, rejects, batch.edge)
+            await self._store(events, rejects, batch.edge, text=batch.text)
         except Conflict as caught:
+            if parts:  # of two nodes under one key, one may be sound
+                for part in parts:
+                    await self._commit(part, [])
+                return
             log.error("edge %s is refused, it keeps its events: %s", batch.edge, caught)
             error = caught
         except CollectorError as caught:
@@ -199,13 +217,14 @@ class Writer:
         rejects: list[Reject],
         edge: str | None,
         refused: list[Event] = _NONE,
+        text: str | None = None,
     ) -> None:
         """One transaction; where a row cannot be stored, halves, until that row is alone."""
         try:
             if edge is None or self._edges is None:
                 result = await self._log.append(events, rejects)
             else:
-                result = await self._edges.append(edge, events, rejects, refused)
+                result = await self._edges.append(edge, events, rejects, refused, text)
         except BadRow as error:
             if len(events) <= 1:
                 await self._refuse(events, rejects, error, edge)
@@ -251,3 +270,18 @@ class Writer:
         if self.unavailable is None:
             log.error("the store cannot write, answering 503 until it can: %s", error)
         self.unavailable = str(error)
+
+
+def _joined(parts: list[Batch]) -> Batch:
+    """Requests of one edge as one batch."""
+    texts = [part.text for part in parts if part.text is not None]
+    return Batch(
+        [event for part in parts for event in part.events],
+        [],
+        [waiting for part in parts for waiting in part.waiting],
+        sum(part.size for part in parts),
+        parts[0].edge,
+        f"[{','.join([text.strip()[1:-1] for text in texts])}]"
+        if len(texts) == len(parts)
+        else None,
+    )

@@ -48,7 +48,7 @@ class Peer:
         if encoding:
             body = {"gzip": gzip.decompress, "zstd": zstd.decompress}[encoding](body)
         payload = json.loads(body)
-        events = payload.get("batch") or payload["events"]
+        events = payload if isinstance(payload, list) else payload["batch"]
         self.requests.append(len(events))
         self.heads.append(dict(request.headers))
         said = self.judge(events)
