@@ -79,6 +79,7 @@ class Edges:
         old = [event for event in events if not _advance(lanes, event) or event.node_id == own]
         fresh = events
         if old:
+            _tell_apart(edge, events)
             known = await self._known(edge, old)
             fresh = [event for event in events if _number(event) not in known]
         if own:
@@ -117,15 +118,28 @@ class Edges:
         for event in events:
             there = stored.get(_number(event))
             if there is not None and there not in ("", event.message_id):
-                raise Conflict(
-                    f"node {event.node_id} sends another event as its number {event.node_seq}: "
-                    f"the data folder of edge {edge} was restored or cloned"
-                )
+                raise _cloned(edge, event)
         return set(stored)
 
 
 def _number(event: Event) -> Number:
     return event.node_id or "", event.node_seq or 0
+
+
+def _cloned(edge: str, event: Event) -> Conflict:
+    return Conflict(
+        f"node {event.node_id} sends another event as its number {event.node_seq}: the data "
+        f"folder of edge {edge} was restored or cloned; there, `collector forward new-node` "
+        "counts anew"
+    )
+
+
+def _tell_apart(edge: str, events: list[Event]) -> None:
+    """Raises Conflict where a number stands for two events of a batch."""
+    seen: dict[Number, str] = {}
+    for event in events:
+        if seen.setdefault(_number(event), event.message_id) != event.message_id:
+            raise _cloned(edge, event)
 
 
 def _advance(lanes: dict[str, list[int]], event: Event) -> bool:

@@ -168,8 +168,8 @@ class Writer:
             await self._commit(_joined(parts) if parts else batch, parts)
 
     def _more_of(self, batch: Batch) -> list[Batch]:
-        """An edge's requests that wait in a row, this one first: a sync costs them as much as
-        one. None when it is the only one."""
+        """An edge's requests that wait in a row, this one first; one sync does for all of them.
+        Empty when it is the only one."""
         parts, count = [batch], len(batch.events)
         while self._batches and self._batches[0].edge == batch.edge and count < self._batch_events:
             parts.append(self._batches.popleft())
@@ -275,13 +275,13 @@ class Writer:
 def _joined(parts: list[Batch]) -> Batch:
     """Requests of one edge as one batch."""
     texts = [part.text for part in parts if part.text is not None]
+    whole = len(texts) == len(parts)
     return Batch(
         [event for part in parts for event in part.events],
         [],
         [waiting for part in parts for waiting in part.waiting],
         sum(part.size for part in parts),
         parts[0].edge,
-        f"[{','.join([text.strip()[1:-1] for text in texts])}]"
-        if len(texts) == len(parts)
-        else None,
+        parts[0].began,
+        f"[{','.join([text.strip()[1:-1] for text in texts])}]" if whole else None,
     )
