@@ -93,7 +93,7 @@ def check(event: Event, limits: Limits, at: str) -> None:
     if len(event.message_id) > limits.message_id_chars:
         raise invalid(f"longer than {limits.message_id_chars} - at `{at}.message_id`")
     if not _NODE.fullmatch(event.node_id or ""):
-        raise invalid(f"expected 1 to 64 letters, digits, . _ - - at `{at}.node_id`")
+        raise invalid(f"expected 1 to 64 letters, digits, dots, dashes - at `{at}.node_id`")
 
 
 def _look_through(rows: list[Event], depth: int) -> None:

@@ -64,7 +64,7 @@ def test_a_row_is_taken_over_byte_for_byte() -> None:
         (row(url="\\\0"), "NUL"),
         (row(node_seq=0), ">= 1"),
         (row(node_seq=2**64), "$[1]"),
-        (row(node_id="../x"), "node id"),
+        (row(node_id="../x"), "node_id"),
         (row(node_id=None), "$[1]"),
         (row(type="theft"), "$[1]"),
         (row(message_id="m" * 101), "longer than 100"),
