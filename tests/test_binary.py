@@ -11,7 +11,10 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Callable
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from playwright.async_api import async_playwright
@@ -98,18 +101,20 @@ async def test_it_takes_the_calls_of_a_page_in_chromium(tmp_path: Path) -> None:
         printed = (tmp_path / "output.txt").read_text()
         snippet = re.search(r"<script>.*?</script>", printed, re.S)
         assert snippet, printed
-        page = f"<!doctype html><title>Shop</title>{snippet[0]}"
+        (tmp_path / "index.html").write_text(f"<!doctype html><title>Shop</title>{snippet[0]}")
+        shop = ThreadingHTTPServer(
+            ("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=tmp_path)
+        )
+        Thread(target=shop.serve_forever, daemon=True).start()
         async with async_playwright() as playwright:
             browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
             tab = await browser.new_page()
-            await tab.route(
-                "http://shop.localhost/",
-                lambda route: route.fulfill(body=page, content_type="text/html"),
-            )
-            await tab.goto("http://shop.localhost/")
+            await tab.goto(f"http://127.0.0.1:{shop.server_port}/")
             await tab.evaluate("pixel.track('Purchase Completed', {total: 5, currency: 'USD'})")
             await asyncio.to_thread(until, lambda: len(stored(data)) == 2)
             await browser.close()
+        shop.shutdown()
+        shop.server_close()
         assert stored(data) == [("page", None, "/"), ("track", "Purchase Completed", "/")]
 
 
