@@ -14,6 +14,7 @@ import msgspec
 import xxhash
 from pysqlite3 import dbapi2 as sqlite
 
+from collector.audience.rule import OWN_EVENTS
 from collector.store import cursors
 
 CURSOR = "rollups"
@@ -148,8 +149,9 @@ def _texts(one: Seen) -> tuple[str, ...]:
 
 
 def _hash(row: Row) -> int:
-    """Of site and visitor, signed as SQLite has it; 0 for nobody."""
-    if not row.visitor:
+    """Of site and visitor, signed as SQLite has it; 0 for nobody: whoever enters an audience is
+    not there because of it."""
+    if not row.visitor or row.event in OWN_EVENTS:
         return 0
     digest = xxhash.xxh3_64_intdigest(f"{row.site}\0{row.visitor}")
     return (digest - (1 << 64) if digest >> 63 else digest) or 1

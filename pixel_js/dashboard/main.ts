@@ -1,17 +1,18 @@
+import { audiences } from "./audiences";
 import { live } from "./live";
 import { events, overview } from "./overview";
 import { brief, h } from "./page";
 import { people, sales } from "./people";
 import { address, FILTERS, get, range, read } from "./state";
-import { audiences, funnels, system } from "./system";
+import { funnels, system } from "./system";
 
-const PAGES: Record<string, { title: string; show: (leaving: AbortSignal) => HTMLElement[]; ranged: boolean }> = {
+const PAGES: Record<string, { title: string; show: (leaving: AbortSignal) => HTMLElement[]; ranged: boolean | ((query: URLSearchParams) => boolean) }> = {
   overview: { title: "Overview", show: overview, ranged: true },
   live: { title: "Live", show: live, ranged: false },
   people: { title: "People", show: people, ranged: false },
   events: { title: "Events", show: events, ranged: true },
   sales: { title: "Purchases and leads", show: sales, ranged: true },
-  audiences: { title: "Audiences", show: audiences, ranged: false },
+  audiences: { title: "Audiences", show: audiences, ranged: (query) => query.has("name") },
   funnels: { title: "Funnels", show: funnels, ranged: true },
   system: { title: "System", show: system, ranged: false },
 };
@@ -31,6 +32,7 @@ function tools(page: string): HTMLElement {
     input.addEventListener("change", () => input.value && go({ from, to, [name]: input.value, days: null }));
     return input;
   };
+  const own = page === "audiences"; // no events are asked for there
   const bots = h("input", { type: "checkbox", id: "bots", checked: query.get("bots") === "1" }) as HTMLInputElement;
   bots.addEventListener("change", () => go({ bots: bots.checked ? "1" : null }));
   const chips = FILTERS.flatMap((name) => {
@@ -38,7 +40,7 @@ function tools(page: string): HTMLElement {
     if (value === null) return [];
     return [h("a", { class: "chip", href: address(page, { [name]: null }), "aria-label": `Remove the filter ${name} ${value.slice(0, 100)}` }, `${name}: `, brief(value || "none", 50), " ×")];
   });
-  return h("div", { class: "tools range" }, choice, date("from", from), date("to", to), h("label", { for: "bots" }, bots, " bots"), siteChoice(page), ...chips);
+  return h("div", { class: "tools range" }, choice, date("from", from), date("to", to), ...(own ? [] : [h("label", { for: "bots" }, bots, " bots"), siteChoice(page), ...chips]));
 }
 
 let sites: string[] = [];
@@ -53,12 +55,12 @@ function siteChoice(page: string): HTMLElement | null {
 function show(): void {
   leaving.abort();
   leaving = new AbortController();
-  const { page } = read();
+  const { page, query } = read();
   const shown = PAGES[page] ?? PAGES.overview!;
   document.title = `${shown.title} · Collector`;
   const nav = h("nav", { "aria-label": "Pages" }, ...Object.entries(PAGES).map(([name, { title }]) => h("a", { href: address(name), "aria-current": name === page ? "page" : undefined }, title)));
   const out = h("button", { type: "button", class: "plain", click: () => void fetch("logout", { method: "POST" }).then(() => login()) }, "Log out");
-  const main = h("main", { id: "main", tabindex: -1 }, h("h1", { class: "title" }, shown.title), shown.ranged ? tools(page) : null, ...shown.show(leaving.signal));
+  const main = h("main", { id: "main", tabindex: -1 }, h("h1", { class: "title" }, shown.title), (typeof shown.ranged === "function" ? shown.ranged(query) : shown.ranged) ? tools(page) : null, ...shown.show(leaving.signal));
   document.body.replaceChildren(h("a", { class: "skip", href: "#main", click: (event) => { event.preventDefault(); main.focus(); } }, "To the content"), h("header", {}, h("strong", {}, "Collector"), nav, out), main);
   nav.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 }

@@ -1,5 +1,5 @@
 import { chart } from "./chart";
-import { brief, count, h, later, money, panel, table, type Child } from "./page";
+import { brief, card, count, h, later, money, panel, table, type Child } from "./page";
 import { filtered, get, question, read } from "./state";
 
 interface Totals {
@@ -18,10 +18,11 @@ interface Lines {
   events: number[];
 }
 
-function card(label: string, now: string, ratio: number | null, name: string): HTMLElement {
+function compared(label: string, now: string, ratio: number | null, name: string): HTMLElement {
   const change = ratio === null ? "new" : ratio > 10 ? `×${Math.round(ratio + 1).toLocaleString()}` : `${ratio >= 0 ? "+" : "−"}${Math.abs(Math.round(ratio * 100))} %`;
-  return h("div", { class: "card", "data-total": name }, h("span", { class: "label" }, label), h("strong", {}, now),
-    h("span", { class: ratio !== null && ratio < 0 ? "down" : "up" }, change, h("span", { class: "muted" }, " vs. before")));
+  const shown = card(label, now, name);
+  shown.append(h("span", { class: ratio !== null && ratio < 0 ? "down" : "up" }, change, h("span", { class: "muted" }, " vs. before")));
+  return shown;
 }
 
 const ratio = (now: number, before: number): number | null => (before ? now / before - 1 : now ? null : 0);
@@ -29,10 +30,10 @@ const ratio = (now: number, before: number): number | null => (before ? now / be
 async function totals(): Promise<Child[]> {
   const { now, before } = await get<{ now: Totals; before: Totals }>(`api/totals?${question()}`);
   const names = [["visitors", "Visitors"], ["views", "Page views"], ["events", "Events"], ["leads", "Leads"], ["purchases", "Purchases"]] as const;
-  const cards = names.map(([name, label]) => card(label, count(now[name]), ratio(now[name], before[name]), name));
+  const cards = names.map(([name, label]) => compared(label, count(now[name]), ratio(now[name], before[name]), name));
   for (const line of now.revenue) {
     const earlier = before.revenue.find((b) => b.currency === line.currency)?.micros ?? 0;
-    cards.push(card(`Revenue ${line.currency ?? "without currency"}`, money(line.micros, line.currency), ratio(line.micros, earlier), `revenue-${line.currency}`));
+    cards.push(compared(`Revenue ${line.currency ?? "without currency"}`, money(line.micros, line.currency), ratio(line.micros, earlier), `revenue-${line.currency}`));
   }
   return [h("div", { class: "cards" }, ...cards)];
 }

@@ -45,6 +45,11 @@ export function panel(title: string, ...children: Child[]): HTMLElement {
   return h("section", { class: "panel", "aria-label": title }, h("h2", {}, title), ...children);
 }
 
+/** A number that is to be seen at once; `name` is for tests. */
+export function card(label: string, value: string, name?: string): HTMLElement {
+  return h("div", { class: "card", "data-total": name }, h("span", { class: "label" }, label), h("strong", {}, value));
+}
+
 export function table(caption: string, heads: string[], rows: Child[][], numeric: number[] = []): HTMLElement {
   if (!rows.length) return h("p", { class: "empty" }, "Nothing here yet.");
   const cell = (tag: string, child: Child, i: number): HTMLElement =>
@@ -53,6 +58,15 @@ export function table(caption: string, heads: string[], rows: Child[][], numeric
     h("table", {}, h("caption", { class: "hidden" }, caption),
       h("thead", {}, h("tr", {}, ...heads.map((head, i) => cell("th", head, i)))),
       h("tbody", {}, ...rows.map((row) => h("tr", {}, ...row.map((child, i) => cell("td", child, i)))))));
+}
+
+/** A question that must be answered before anything is done. */
+export function ask(title: string, what: string, yes: string, go: (event: Event) => void, ...more: Child[]): void {
+  const dialog = h("dialog", { "aria-label": title }, h("h2", {}, brief(title)), h("p", {}, what), ...more,
+    h("p", { class: "tools" }, h("button", { type: "button", class: "danger", click: go }, yes), h("button", { type: "button", autofocus: true, click: () => dialog.close() }, "Cancel"))) as HTMLDialogElement;
+  dialog.addEventListener("close", () => dialog.remove());
+  document.querySelector("main")?.append(dialog);
+  dialog.showModal();
 }
 
 /** A place that says that it is loading, then what `load` gives, or why it could not, with a way to try again. */

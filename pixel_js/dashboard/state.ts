@@ -59,15 +59,58 @@ export function question(more: Record<string, string> = {}): string {
 }
 
 export class Unauthorized extends Error {}
+/** The collector's answer is an error. */
+export class Refused extends Error {
+  constructor(readonly status: number, message: string) {
+    super(message);
+  }
+}
 
-export async function get<T>(path: string): Promise<T> {
-  const answer = await fetch(path, { headers: { Accept: "application/json" } });
+export const get = <T>(path: string): Promise<T> => ask<T>(path, { headers: { Accept: "application/json" } });
+/** Something is to be done. */
+export const send = <T>(method: string, path: string, body?: unknown): Promise<T> => ask<T>(path, asJson(method, body));
+
+const asJson = (method: string, body: unknown): RequestInit => ({ method, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body ?? {}) });
+
+async function ask<T>(path: string, how: RequestInit): Promise<T> {
+  const answer = await fetch(path, how);
+  await refuse(answer);
+  return (await answer.json()) as T;
+}
+
+async function refuse(answer: Response): Promise<void> {
   if (answer.status === 401) {
     dispatchEvent(new Event("unauthorized"));
     throw new Unauthorized("the session has ended");
   }
-  const type = answer.headers.get("Content-Type") ?? "";
-  const body: unknown = type.includes("json") ? await answer.json() : null;
-  if (!answer.ok) throw new Error((body as { message?: string } | null)?.message ?? `the collector answered ${answer.status}`);
-  return body as T;
+  if (answer.ok) return;
+  const json = (answer.headers.get("Content-Type") ?? "").includes("json");
+  const said = json ? ((await answer.json()) as { message?: string }).message : undefined;
+  throw new Refused(answer.status, said ?? `the collector answered ${answer.status}`);
+}
+
+/** Posts, and hands on each line of JSON of the answer as it comes. As long as it cannot be answered yet, `wait` is told why. */
+export async function tried(path: string, body: unknown, line: (said: unknown) => void, wait: (why: string) => void, leaving: AbortSignal): Promise<void> {
+  for (;;) {
+    const answer = await fetch(path, { ...asJson("POST", body), signal: leaving });
+    try {
+      await refuse(answer);
+    } catch (error) {
+      if (!(error instanceof Refused) || error.status !== 503) throw error;
+      wait(error.message);
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      continue;
+    }
+    const reader = answer.body!.pipeThrough(new TextDecoderStream() as unknown as TransformStream<Uint8Array, string>).getReader();
+    for (let rest = "", part = await reader.read(); !part.done; part = await reader.read()) {
+      const lines = (rest + part.value).split("\n");
+      rest = lines.pop() ?? "";
+      for (const text of lines) {
+        const said = JSON.parse(text) as { success?: boolean; message?: string };
+        if (said.success === false) throw new Refused(200, said.message ?? "it failed");
+        line(said);
+      }
+    }
+    return;
+  }
 }

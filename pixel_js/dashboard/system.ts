@@ -1,4 +1,4 @@
-import { brief, count, h, later, panel, table, when, type Child } from "./page";
+import { brief, card, count, h, later, panel, table, when, type Child } from "./page";
 import { address, get, question, read } from "./state";
 
 interface System {
@@ -26,14 +26,15 @@ export function system(): HTMLElement[] {
     const stored = said.counts.stored_events ?? 0;
     const rate = last ? (stored - last.stored) / Math.max(0.001, (Date.now() - last.at) / 1000) : stored / Math.max(1, Date.now() / 1000 - (said.counts.started_at ?? 0));
     last = { at: Date.now(), stored };
-    const card = (label: string, value: string): HTMLElement => h("div", { class: "card" }, h("span", { class: "label" }, label), h("strong", {}, value));
+    const waited = (name: string): string => (said.gauges[name] ? `${(said.gauges[name] * 1000).toLocaleString(undefined, { maximumFractionDigits: 1 })} ms` : "–");
     const megabytes = (n: number): string => `${(n / 1e6).toLocaleString(undefined, { maximumFractionDigits: 1 })} MB`;
     return [
-      h("div", { class: "cards" }, card("Stored per second", rate.toLocaleString(undefined, { maximumFractionDigits: 1 })), card("Buffered", count(said.gauges.buffered_events ?? 0)),
+      h("div", { class: "cards" }, card("Stored per second", rate.toLocaleString(undefined, { maximumFractionDigits: 1 })), card("Answered, half within", waited("answer_p50_seconds"), "p50"), card("99 % within", waited("answer_p99_seconds"), "p99"),
+        card("Buffered", count(said.gauges.buffered_events ?? 0)),
         card("Store", megabytes(said.store.bytes)), card("Write-ahead log", megabytes(said.gauges.wal_bytes ?? 0)),
         card("Duplicates", count(said.counts.duplicate_events ?? 0)), card("Rejected", count(said.counts.rejected_events ?? 0)), card("Failed commits", count(said.counts.failed_commits ?? 0))),
       h("div", { class: "grid" },
-        panel("State", table("State", ["", "Now"], Object.entries(said.status).map(([name, value]) => [brief(name), brief(value)]), [1])),
+        panel("State", table("State", ["", "Now"], Object.entries(said.status).map(([name, value]) => [name, brief(value)]), [1])),
         upstreams,
         panel("Counted since start", table("Counts", ["", "Count"], Object.entries(said.counts).filter(([name]) => name !== "started_at").map(([name, value]) => [words(name), count(value)]), [1])),
       ),
@@ -43,26 +44,6 @@ export function system(): HTMLElement[] {
   const place = h("div", {}, later(load));
   const again = h("button", { type: "button", click: () => place.replaceChildren(later(load)) }, "Read again");
   return [h("p", {}, again), place];
-}
-
-interface Audience {
-  name: string;
-  [field: string]: unknown;
-}
-
-export function audiences(): HTMLElement[] {
-  const load = async (): Promise<Child[]> => {
-    let found: Audience[] = [];
-    try {
-      found = await get<Audience[]>("api/audiences");
-    } catch (error) {
-      if (!String(error).includes("404")) throw error; // the path is there only with audiences in the settings
-    }
-    if (!found.length) return [h("p", { class: "empty" }, "No audience in the settings. docs/AUDIENCES.md tells how to write one.")];
-    return found.map((one) => panel(one.name, table(one.name, ["", "Now"], Object.entries(one).filter(([name]) => name !== "name").map(([name, value]) => [words(name), brief(value, 400)])),
-      h("p", {}, h("a", { href: `api/audiences/${encodeURIComponent(one.name)}/export`, download: `${one.name}.csv` }, "Export as CSV"))));
-  };
-  return [later(load)];
 }
 
 export function funnels(): HTMLElement[] {
@@ -88,16 +69,27 @@ export function funnels(): HTMLElement[] {
     go([...steps, `${kind.value}:${input.value.trim()}`]);
   };
   const form = h("form", { class: "tools", submit: add }, kind, input, known, h("button", { disabled: steps.length >= 8 }, "Add step"), h("a", { href: address("funnels", { step: null }) }, "Clear"));
-  const chosen = h("ol", { class: "steps" }, ...steps.map((step, i) => h("li", {}, brief(step, 80), h("button", { type: "button", "aria-label": `Remove step ${i + 1}`, click: () => go(steps.filter((_, n) => n !== i)) }, "×"))));
+  const chosen = h("ol", { class: "steps" }, ...steps.map((step, i) => h("li", {}, named(step), h("button", { type: "button", "aria-label": `Remove step ${i + 1}`, click: () => go(steps.filter((_, n) => n !== i)) }, "×"))));
   const load = async (): Promise<Child[]> => {
     const asked = new URLSearchParams(question());
     for (const step of steps) asked.append("step", step);
     const found = await get<{ steps: { step: string; visitors: number; wait_s: number | null }[] }>(`api/funnel?${asked.toString()}`);
     const first = found.steps[0]?.visitors ?? 0;
+    const step = (s: { step: string; visitors: number }, of: number): HTMLElement => {
+      const bar = h("span", { class: "meter", "aria-hidden": "true" });
+      bar.style.width = `${of ? (100 * s.visitors) / of : 0}%`;
+      return h("span", { class: "step" }, named(s.step), bar);
+    };
     const share = (n: number, of: number): string => (of ? `${((100 * n) / of).toFixed(1)} %` : "–");
-    return [table("Funnel", ["Step", "Visitors", "Of the first", "Of the one before", "Median time between"], found.steps.map((s, i) => [brief(s.step, 80), count(s.visitors), share(s.visitors, first), i ? share(s.visitors, found.steps[i - 1]?.visitors ?? 0) : "", s.wait_s === null ? "" : lasting(s.wait_s)]), [1, 2, 3, 4])];
+    return [table("Funnel", ["Step", "Visitors", "Of the first", "Of the one before", "Median time between"], found.steps.map((s, i) => [step(s, first), count(s.visitors), share(s.visitors, first), i ? share(s.visitors, found.steps[i - 1]?.visitors ?? 0) : "", s.wait_s === null ? "" : lasting(s.wait_s)]), [1, 2, 3, 4])];
   };
   return [panel("Steps", form, chosen), steps.length >= 2 ? panel("Conversion", later(load)) : h("p", { class: "empty" }, "Add two steps or more to see how many visitors go from one to the next.")];
+}
+
+/** `path:/pricing` as it is read. */
+function named(step: string): HTMLElement {
+  const [, kind, value] = /^(path|event):([^]*)$/.exec(step) ?? ["", "", step];
+  return h("span", {}, kind === "path" ? "Page " : "Event ", brief(value, 80));
 }
 
 function lasting(seconds: number): string {
