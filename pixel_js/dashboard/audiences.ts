@@ -88,7 +88,7 @@ async function one(name: string, leaving: AbortSignal): Promise<Child[]> {
     h("div", { class: "cards" }, size),
     panel("Over time", later(() => over(name))),
     panel("Deliveries", deliveries(found)),
-    panel("Rule", h("pre", {}, text(JSON.stringify(found.rule, null, 2)))),
+    panel("Rule", h("pre", { tabindex: 0 }, text(JSON.stringify(found.rule, null, 2)))),
     panel("Members", later(() => members(name))),
   ];
 }
@@ -148,7 +148,7 @@ async function edited(name: string | null, leaving: AbortSignal): Promise<Child[
   const told = destinations.map((one) => ({ one, box: h("input", { type: "checkbox", checked: given.to.includes(one) }) as HTMLInputElement }));
   const record = h("input", { type: "checkbox", checked: given.record }) as HTMLInputElement;
   const alert = h("p", { role: "alert", class: "error" });
-  const json = h("pre", { id: "rule-json" });
+  const json = h("pre", { tabindex: 0 });
   const trial = preview(() => ({ rule: rule.rule(), site: site.value }), leaving);
   const write = (): void => {
     try {

@@ -24,7 +24,7 @@ function detail(row: Row): HTMLElement {
   const fields = Object.entries(row).filter(([, value]) => value !== null);
   return h("dl", {}, ...fields.flatMap(([name, value]) => [
     h("dt", {}, name),
-    h("dd", {}, typeof value === "object" ? h("pre", {}, text(JSON.stringify(value, null, 2))) : h("span", { class: "text", dir: "auto" }, name.endsWith("_at") || name === "timestamp" ? `${when(Number(value))} (${String(value)})` : text(value)))]));
+    h("dd", {}, typeof value === "object" ? h("pre", { tabindex: 0 }, text(JSON.stringify(value, null, 2))) : h("span", { class: "text", dir: "auto" }, name.endsWith("_at") || name === "timestamp" ? `${when(Number(value))} (${String(value)})` : text(value)))]));
 }
 
 function line(row: Row): HTMLElement {

@@ -86,7 +86,7 @@ async function one(id: string): Promise<Child[]> {
       panel("Leads", table("Leads", ["When", "Address", "Source", "Times"], p.leads.map((l) => [when(l.timestamp), brief(l.email), brief(l.source), count(l.times)]), [3])),
       panel("Audiences", table("Audiences", ["Audience", "Since"], p.audiences.map((a) => [h("a", { href: address("audiences", { name: a.name }) }, brief(a.name)), when(a.entered_at)])))),
     panel("Timeline", h("ol", { class: "timeline" }, ...p.events.map((e) =>
-      h("li", {}, h("time", {}, when(e.timestamp)), h("span", { class: "tag kind" }, e.type), h("details", {}, h("summary", {}, brief(e.event ?? e.path ?? e.type)), h("pre", {}, text(JSON.stringify(e, null, 2)))))))),
+      h("li", {}, h("time", {}, when(e.timestamp)), h("span", { class: "tag kind" }, e.type), h("details", {}, h("summary", {}, brief(e.event ?? e.path ?? e.type)), h("pre", { tabindex: 0 }, text(JSON.stringify(e, null, 2)))))))),
   ];
 }
 
