@@ -33,7 +33,7 @@ async def test_forget_asks_first_then_erases_and_says_what(
     assert len(dashboard.rows(own)) == 3
     person = dashboard.rows("SELECT id FROM people WHERE user_id = 'to-be-forgotten'")[0]["id"]
     await show(tab, f"people?id={person}")
-    assert [row[0] for row in await table(tab, "Audiences")] == ["by-settings"]
+    assert "by-settings" in [row[0] for row in await table(tab, "Audiences")]
     await tab.click("text=Forget…")
     await tab.click("dialog >> text=Cancel")
     await tab.wait_for_selector("dialog", state="detached")
