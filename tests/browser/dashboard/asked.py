@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from tests.browser.dashboard.conftest import COUNTRIES, ZONE, Dashboard
 
@@ -44,6 +45,11 @@ class Asked:
         today = datetime.now(ZONE).date()
         self.first, self.end = today - timedelta(days=days - 1), today + timedelta(days=1)
         self.days = days
+
+    def query(self, **more: str) -> str:
+        """Of the page's address. Days by their dates, so that no midnight comes between."""
+        days = {"from": str(self.first), "to": str(self.end - timedelta(days=1))}
+        return urlencode({**days, **self._filters, **more})
 
     def before(self) -> None:
         self.first, self.end = self.first - timedelta(days=self.days), self.first

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode
 
 import pytest
 
@@ -38,8 +37,8 @@ def money(text: str) -> tuple[str, int]:
 async def test_purchases_and_leads(
     dashboard: Dashboard, tab: Page, filters: dict[str, str]
 ) -> None:
-    await show(tab, f"sales?{urlencode({'days': '30', **filters})}")
     asked = Asked(dashboard, 30, filters)
+    await show(tab, f"sales?{asked.query()}")
     bought = [(row[3], *money(row[4])) for row in await table(tab, "Purchases")]
     expected = [(p["order_id"], p["currency"], p["cents"]) for p in asked.purchases()]
     assert sorted(bought) == sorted(expected[:100])
@@ -99,7 +98,8 @@ async def test_people_and_one_of_them(dashboard: Dashboard, tab: Page) -> None:
 
 
 async def test_funnels(dashboard: Dashboard, tab: Page) -> None:
-    await show(tab, "funnels?days=30")
+    asked = Asked(dashboard, 30, {})
+    await show(tab, f"funnels?{asked.query()}")
     for kind, value in (("path", "/pricing"), ("event", "Plan Viewed"), ("event", "Lead Captured")):
         await tab.select_option("[aria-label='Kind of step']", kind)
         await tab.fill("[aria-label='Path or event name']", value)
@@ -107,7 +107,6 @@ async def test_funnels(dashboard: Dashboard, tab: Page) -> None:
         await tab.wait_for_selector(f".steps li:has-text('{value}')")
     await show(tab, (await tab.evaluate("location.hash"))[2:])
     steps = ["view AND at_path = '/pricing'", "name = 'Plan Viewed'", "name = 'Lead Captured'"]
-    asked = Asked(dashboard, 30, {})
     reached = {None: (-1, -1)}
     first = before = 0
     for number_, (step, row) in enumerate(zip(steps, await table(tab, "Conversion"), strict=True)):
