@@ -38,7 +38,7 @@ class Dashboard:
         others_lag: Callable[[], int],
     ) -> None:
         """Raises CollectorError when the setting admin.country_database names none."""
-        self._config = config
+        self.config = config
         self._database = database
         self._counting, self.counts, self._tables = readers
         self._sites = sites
@@ -75,13 +75,13 @@ class Dashboard:
         """`system`: what the rest of the process tells of itself."""
 
         def told() -> dict[str, Any]:
-            return {**system(), "settings": settings_in_force(self._config)}
+            return {**system(), "settings": settings_in_force(self.config)}
 
         outside = Outside(self._listed, told, lambda: self._committed.seq, lambda: self._stopping)
         return Api(self.counts, self._tables, outside).routes()
 
     def _listed(self) -> list[dict[str, Any]]:
-        script = self._config.public_url + self._config.http.script_path
+        script = self.config.public_url + self.config.http.script_path
         return [
             {"name": site.name, "snippet": snippet.render("pixel", script, site.keys[0])}
             for site in self._sites.all

@@ -94,6 +94,19 @@ class Membership:
             finally:
                 await self._resume()
 
+    async def reload(self, config: Config) -> None:
+        """Go by these audiences and destinations from now on. What a destination that is gone
+        was to be told waits for one of its name. Raises ConfigError, and then nothing changed."""
+        define(config.audience)
+        async with self._changing:
+            await self._pause()
+            if config.destination != self._config.destination:
+                for courier in self.couriers:
+                    await courier.stop()
+                self.couriers = []
+            self._config = config
+            await self._resume()
+
     async def _pause(self) -> None:
         if self._follower:
             await self._follower.stop()

@@ -7,7 +7,8 @@ import msgspec
 from collector.config import Config
 
 FORWARDING = ("edge", "forward", "spool")
-_TAKEN = ("site", "limits", "rates", "privacy", "clients", "log", *FORWARDING)
+MEMBERSHIP = ("audience", "destination", "evaluation")
+_TAKEN = ("site", "limits", "rates", "privacy", "clients", "log", *FORWARDING, *MEMBERSHIP)
 _OF_HTTP = (
     "public_url",
     "trusted_proxies",
@@ -29,6 +30,10 @@ def merged(old: Config, new: Config) -> tuple[Config, list[str]]:
     log = msgspec.structs.replace(new.log, format=old.log.format)
     config = msgspec.structs.replace(old, **{**taken, "http": http, "log": log})
     return config, list(_differing(msgspec.to_builtins(config), msgspec.to_builtins(new), ""))
+
+
+def differ(old: Config, new: Config, names: tuple[str, ...]) -> bool:
+    return any(getattr(old, name) != getattr(new, name) for name in names)
 
 
 def _differing(old: Any, new: Any, path: str) -> list[str]:

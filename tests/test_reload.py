@@ -29,6 +29,11 @@ key = ["wk_second_key", "wk_first_key"]
 name = "blog"
 key = "wk_blog_key"
 """
+BUYERS = """
+[[audience]]
+name = "buyers"
+rule = { event = "purchase" }
+"""
 ELSEWHERE = """
 data = "elsewhere"
 [http]
@@ -115,6 +120,21 @@ async def test_upstreams_come_and_go(collector: Settled, tmp_path: Path) -> None
 
 def lines(file: Path) -> int:
     return file.read_bytes().count(b"\n") if file.exists() else 0
+
+
+async def test_audiences_come_and_go(collector: Settled) -> None:
+    await collector.reload(FIRST + BUYERS, "the settings were read again")
+    members = "SELECT count(*) AS n FROM audience_members"
+    async with aiohttp.ClientSession() as session:
+        event = {"writeKey": "wk_first_key", "event": "Purchase", "userId": "u"}
+        await (await session.post(f"{collector.url}/v1/track", json=event)).read()
+    async with asyncio.timeout(30):
+        while collector.rows(members) != [{"n": 1}]:
+            await asyncio.sleep(0.05)
+    await collector.reload(FIRST, "the settings were read again")
+    async with asyncio.timeout(30):
+        while collector.rows("SELECT name FROM audiences"):
+            await asyncio.sleep(0.05)
 
 
 async def test_no_request_is_lost_while_settings_change(tmp_path: Path) -> None:
