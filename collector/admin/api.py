@@ -14,9 +14,9 @@ from collector.admin.respond import as_json, limit
 from collector.clock import now_ms
 from collector.errors import CollectorError
 from collector.store import funnels, lookup, reports
+from collector.store.hits import DIMENSIONS
 from collector.store.reader import Reader
 from collector.store.reports import Question
-from collector.store.rollups import DIMENSIONS
 
 _LIVE_TICK_S = 0.25
 _LIVE_MOST = 200

@@ -9,9 +9,7 @@ from typing import Any
 from pysqlite3 import dbapi2 as sqlite
 
 from collector.event import Event
-from collector.store import members
-from collector.store.reports import Question, of_leads, of_purchases
-from collector.store.rollups import SLOT_MS
+from collector.store.reports import Question
 
 Found = list[dict[str, Any]]
 _EVENT = "seq, " + ", ".join(Event.__struct_fields__)
@@ -125,7 +123,6 @@ def person(connection: sqlite.Connection, person_id: str) -> dict[str, Any] | No
         "keys": _dicts(keys),
         "purchases": _dicts(bought),
         "leads": _dicts(leads),
-        "audiences": members.of_person(connection, number),
         "events": _timeline(connection, number),
     }
 
@@ -156,72 +153,66 @@ def _timeline(connection: sqlite.Connection, number: int, limit: int = 200) -> F
     return _opened(_dicts(cursor))
 
 
-# Of those asked for: what else is asked of their events is put in for {hit}.
-_ASKED = "p.timestamp >= ?2 AND p.timestamp < ?3 AND (?4 IS NULL OR p.site = ?4){hit}"
-_PURCHASES = f"""SELECT p.seq, p.message_id, p.site, p.person_id, p.timestamp, p.event, p.order_id,
-    p.currency, p.total_micros, p.counted, e.email, e.user_id,
-    (SELECT group_concat(coalesce(name, product_id, sku, '?'), ', ')
-     FROM purchase_items AS i WHERE i.seq = p.seq) AS items
-  FROM purchases AS p LEFT JOIN people AS e ON e.number = p.person
-  WHERE {_ASKED} ORDER BY p.timestamp DESC LIMIT ?1"""
-_LEADS = f"""SELECT p.site, p.email, p.person_id, p.timestamp, p.source, p.times FROM leads AS p
-  WHERE {_ASKED} ORDER BY p.timestamp DESC LIMIT ?1"""
-
-
 def purchases(connection: sqlite.Connection, question: Question, limit: int) -> Found:
-    return _asked(connection, _PURCHASES, question, limit, of_purchases(connection, question))
+    cursor = connection.execute(
+        """SELECT p.seq, p.message_id, p.site, p.person_id, p.timestamp, p.event, p.order_id,
+            p.currency, p.total_micros, p.counted, e.email, e.user_id,
+            (SELECT group_concat(coalesce(name, product_id, sku, '?'), ', ')
+             FROM purchase_items AS i WHERE i.seq = p.seq) AS items
+          FROM purchases AS p LEFT JOIN people AS e ON e.number = p.person
+          WHERE p.timestamp >= ?1 AND p.timestamp < ?2 AND (?3 IS NULL OR p.site = ?3)
+          ORDER BY p.timestamp DESC LIMIT ?4""",
+        (question.start, question.end, question.site, limit),
+    )
+    return _dicts(cursor)
 
 
 def leads(connection: sqlite.Connection, question: Question, limit: int) -> Found:
-    return _asked(connection, _LEADS, question, limit, of_leads(connection, question))
+    cursor = connection.execute(
+        """SELECT site, email, person_id, timestamp, source, times FROM leads
+          WHERE timestamp >= ?1 AND timestamp < ?2 AND (?3 IS NULL OR site = ?3)
+          ORDER BY timestamp DESC LIMIT ?4""",
+        (question.start, question.end, question.site, limit),
+    )
+    return _dicts(cursor)
 
 
-def _asked(
-    connection: sqlite.Connection,
-    statement: str,
-    question: Question,
-    limit: int,
-    condition: tuple[str, list[Any]],
-) -> Found:
-    hit, values = condition
-    bounds = (limit, question.start, question.end, question.site)
-    return _dicts(connection.execute(statement.replace("{hit}", hit), (*bounds, *values)))
-
-
-_OF_ITEMS = f"""SELECT {{by}} AS value, p.currency, sum(i.price_micros * coalesce(i.quantity, 1))
+_OF_ITEMS = """SELECT {by} AS value, p.currency, sum(i.price_micros * coalesce(i.quantity, 1))
     AS micros, sum(coalesce(i.quantity, 1)) AS count
   FROM purchases AS p JOIN purchase_items AS i USING (seq)
-  WHERE p.counted AND {_ASKED}
-  GROUP BY 1, 2 ORDER BY 3 DESC LIMIT ?1"""
+  WHERE p.timestamp >= ?1 AND p.timestamp < ?2 AND p.counted AND (?3 IS NULL OR p.site = ?3)
+  GROUP BY 1, 2 ORDER BY 3 DESC LIMIT ?4"""
 # A touch: the visitor's first or last view before the purchase that came by a campaign.
-_OF_TOUCH = f"""SELECT n.text AS value, currency, sum(total_micros) AS micros, count(*) AS count
+_OF_TOUCH = """SELECT n.text AS value, currency, sum(total_micros) AS micros, count(*) AS count
   FROM (SELECT p.currency, p.total_micros, (
       SELECT h.campaign FROM hits AS b JOIN hits AS h
-        ON h.visitor = b.visitor AND h.campaign <> 0 AND (h.slot, h.seq) <= (b.slot, b.seq)
-      WHERE b.slot = p.timestamp / {SLOT_MS} AND b.seq = p.seq AND b.visitor <> 0
-      ORDER BY h.slot {{order}}, h.seq {{order}} LIMIT 1) AS campaign
-    FROM purchases AS p WHERE p.counted AND {_ASKED})
+        ON h.visitor = b.visitor AND h.campaign <> 0 AND (h.at, h.seq) <= (b.at, b.seq)
+      WHERE b.seq = p.seq AND b.visitor <> 0
+      ORDER BY h.at {order}, h.seq {order} LIMIT 1) AS campaign
+    FROM purchases AS p
+    WHERE p.timestamp >= ?1 AND p.timestamp < ?2 AND p.counted AND (?3 IS NULL OR p.site = ?3))
   LEFT JOIN rollup_names AS n ON n.number = campaign
-  GROUP BY 1, 2 ORDER BY 3 DESC LIMIT ?1"""
+  GROUP BY 1, 2 ORDER BY 3 DESC LIMIT ?4"""
 _BY = {
-    "product": _OF_ITEMS.replace("{by}", "coalesce(i.name, i.product_id, i.sku)"),
-    "category": _OF_ITEMS.replace("{by}", "i.category"),
-    "first": _OF_TOUCH.replace("{order}", "ASC"),
-    "last": _OF_TOUCH.replace("{order}", "DESC"),
+    "product": _OF_ITEMS.format(by="coalesce(i.name, i.product_id, i.sku)"),
+    "category": _OF_ITEMS.format(by="i.category"),
+    "first": _OF_TOUCH.format(order="ASC"),
+    "last": _OF_TOUCH.format(order="DESC"),
 }
 REVENUE_BY = tuple(_BY)
 
 
 def revenue(connection: sqlite.Connection, question: Question, by: str, limit: int) -> Found:
     """Revenue by product, category, or campaign of first or last touch."""
-    return _asked(connection, _BY[by], question, limit, of_purchases(connection, question))
+    values = (question.start, question.end, question.site, limit)
+    return _dicts(connection.execute(_BY[by], values))
 
 
 _PROPERTIES = """WITH sample AS (SELECT e.properties FROM rollup_names AS n
     CROSS JOIN hits AS h ON h.event = n.number AND h.event <> 0
-      AND h.slot >= ?2 AND h.slot < ?3
+      AND h.at >= ?2 AND h.at < ?3
     CROSS JOIN events AS e ON e.seq = h.seq
-    WHERE n.text = ?1 AND e.properties IS NOT NULL ORDER BY h.slot DESC, h.seq DESC LIMIT 500)
+    WHERE n.text = ?1 AND e.properties IS NOT NULL ORDER BY h.at DESC, h.seq DESC LIMIT 500)
   SELECT j.key AS name, j.type AS type, count(*) AS count,
     min(substr(j.value, 1, 200)) AS example
   FROM sample, json_each(sample.properties) AS j GROUP BY 1, 2 ORDER BY 1, 3 DESC LIMIT 300"""
@@ -229,7 +220,7 @@ _PROPERTIES = """WITH sample AS (SELECT e.properties FROM rollup_names AS n
 
 def properties(connection: sqlite.Connection, question: Question, event: str) -> Found:
     """Names, types and an example of the properties in the newest 500 events of that name."""
-    return _dicts(connection.execute(_PROPERTIES, (event[:500], *question.slots)))
+    return _dicts(connection.execute(_PROPERTIES, (event[:500], question.start, question.end)))
 
 
 def sizes(connection: sqlite.Connection) -> dict[str, int]:

@@ -5,8 +5,9 @@ write-ahead log then grows without bound. So each piece of work ends its transac
 that takes longer than its limit is broken off.
 """
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Concatenate, ParamSpec, Self, TypeVar, cast
 
@@ -82,3 +83,14 @@ def _connect(path: Path) -> sqlite.Connection:
     connection.execute("PRAGMA query_only = ON")
     connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
     return connection
+
+
+@contextlib.contextmanager
+def snapshot(connection: sqlite.Connection) -> Iterator[None]:
+    """Several statements see the same moment of the database."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        if connection.in_transaction:
+            connection.execute("COMMIT")

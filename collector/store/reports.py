@@ -1,24 +1,22 @@
-"""What the dashboard's overview asks: from the rollups as long as nothing but a site is chosen,
-else from the hits. Both give what a query over `events` gives.
+"""What the dashboard's overview asks. Of all, or of one value of a dimension, it is answered from
+the rollups and of the few hits that are not added up yet; what is asked by more than one, from
+all hits in the range. Each gives what a query over `events` gives.
 """
 
 import itertools
-from array import array
+from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
+from pyroaring import BitMap
 from pysqlite3 import dbapi2 as sqlite
 
-from collector.store.rollups import (
-    DIMENSIONS,
-    EVENTS,
-    LEVELS,
-    SET_LEVELS,
-    SLOT_MS,
-    TOTAL,
-    VIEWS,
-)
+from collector.store import hits, seals
+from collector.store.hits import DIMENSIONS, SLOT_MS, Condition
+from collector.store.reader import snapshot
+from collector.store.seals import DAY, LEVELS
 
 _LONGEST_NAME = 500
 
@@ -50,7 +48,7 @@ class Question(msgspec.Struct, frozen=True):
         return self.start // SLOT_MS, -(-self.end // SLOT_MS)
 
 
-def _number(connection: sqlite.Connection, text: str) -> int:
+def number_of(connection: sqlite.Connection, text: str) -> int:
     """Of a name; 0 for none, -1 for what was never seen."""
     if not text:
         return 0
@@ -64,8 +62,7 @@ def pieces(first: int, end: int, levels: Sequence[int] = LEVELS) -> Iterator[tup
     """A range of slots as ranges of whole units, each of a level as high as fits."""
     if first >= end:
         return
-    level = levels[-1]
-    lower = levels[:-1]
+    *lower, level = levels
     inner, outer = -(-first // level) * level, end // level * level
     if inner >= outer or not lower:
         yield from pieces(first, end, lower) if lower else [(level, first, end)]
@@ -75,73 +72,117 @@ def pieces(first: int, end: int, levels: Sequence[int] = LEVELS) -> Iterator[tup
     yield from pieces(outer, end, lower)
 
 
-def _where(connection: sqlite.Connection, question: Question) -> tuple[str, list[Any]]:
-    """The condition on hits."""
-    first, end = question.slots
-    said, values = ["slot >= ? AND slot < ?"], [first, end]
+def condition(connection: sqlite.Connection, question: Question) -> Condition:
+    """The question as one about hits."""
+    said, values = ["true"], []
     if not question.bots:
         said.append("bot = 0")
     if question.site is not None:
         said.append("site = ?")
-        values.append(_number(connection, question.site))
+        values.append(number_of(connection, question.site))
     for dimension, text in question.filters.items():
         said.append(f"{dimension} = ?")
-        values.append(_number(connection, text))
-    return " AND ".join(said), values
+        values.append(number_of(connection, text))
+    return Condition(*question.slots, " AND ".join(said), tuple(values))
 
 
-def _rolled(
-    connection: sqlite.Connection, question: Question, dimension: int, columns: str, group: str
-) -> list[tuple[Any, ...]]:
-    """Rows of the rollups over the question's range."""
-    site = None if question.site is None else _number(connection, question.site)
-    text = msgspec.json.encode(list(pieces(*question.slots))).decode()
-    rows: list[tuple[Any, ...]] = connection.execute(
-        f"""SELECT {columns} FROM json_each(?1) AS j CROSS JOIN (SELECT 0 AS b UNION SELECT ?2)
-        CROSS JOIN rollups AS r ON r.bot = b AND r.dimension = ?3 AND r.level = j.value ->> 0
-          AND r.start >= j.value ->> 1 AND r.start < j.value ->> 2
-        WHERE ?4 IS NULL OR r.site = ?4 {group}""",
-        (text, int(question.bots), dimension, site),
-    ).fetchall()
-    return rows
+class _Asked(msgspec.Struct, frozen=True):
+    """A question that the rollups can answer: of a value of a dimension, or 0 and 0 for all."""
+
+    dimension: int
+    value: int
+    site: int | None
+    bots: bool
+
+    def rows(
+        self, connection: sqlite.Connection, columns: str, table: str, start: str, *values: Any
+    ) -> sqlite.Cursor:
+        site = "" if self.site is None else f" AND site = {self.site}"
+        bots = "" if self.bots else " AND bot = 0"
+        return connection.execute(
+            f"SELECT {columns} FROM {table} WHERE dimension = ? AND value = ? AND {start}"
+            f"{site}{bots}",
+            (self.dimension, self.value, *values),
+        )
+
+
+def _asked(connection: sqlite.Connection, question: Question) -> _Asked | None:
+    """None when it is asked by more than one dimension."""
+    if len(question.filters) > 1:
+        return None
+    site = None if question.site is None else number_of(connection, question.site)
+    for name, text in question.filters.items():
+        number = number_of(connection, text)
+        return _Asked(DIMENSIONS.index(name) + 1, number, site, question.bots)
+    return _Asked(0, 0, site, question.bots)
+
+
+class Tally:
+    """Events, views and visitors."""
+
+    def __init__(self) -> None:
+        self.events = 0
+        self.views = 0
+        self.visitors = BitMap()
+
+    def take(self, connection: sqlite.Connection, asked: _Asked, first: int, end: int) -> None:
+        """From the rollups, of a range of slots."""
+        bits = []
+        for level, start, stop in pieces(first, end):
+            said = "level = ? AND start >= ? AND start < ?"
+            columns = "events, views, visitors"
+            for events, views, who in asked.rows(
+                connection, columns, "rollups", said, level, start, stop
+            ):
+                self.events += events
+                self.views += views
+                bits.append(BitMap.deserialize(who))
+        self.visitors = BitMap.union(*bits) if bits else BitMap()
+
+    def add(self, views: list[int], visitors: list[int]) -> None:
+        """Hits."""
+        self.events += len(views)
+        self.views += sum(views)
+        self.visitors.update(set(visitors) - {0})
+
+
+def _tallies(
+    connection: sqlite.Connection, question: Question, bounds: Sequence[int]
+) -> list[Tally]:
+    """Of each piece between two neighbours in `bounds` (times)."""
+    slots = [bound // SLOT_MS for bound in bounds]
+    tallies = [Tally() for _ in slots[1:]]
+    after = 0
+    if asked := _asked(connection, question):
+        after = hits.added_up(connection)
+        for tally, (first, end) in zip(tallies, itertools.pairwise(slots), strict=True):
+            tally.take(connection, asked, first, end)
+    where = condition(connection, question)
+    for at, views, visitors in hits.scan(connection, where, ("at", "view", "visitor"), after):
+        if len(tallies) == 1:
+            tallies[0].add(views, visitors)
+            continue
+        places: dict[int, tuple[list[int], list[int]]] = {}
+        for moment, view, visitor in zip(at, views, visitors, strict=True):
+            part = places.setdefault(bisect_right(slots, moment // SLOT_MS) - 1, ([], []))
+            part[0].append(view)
+            part[1].append(visitor)
+        for place, part in places.items():
+            tallies[place].add(*part)
+    return tallies
 
 
 def totals(connection: sqlite.Connection, question: Question) -> dict[str, Any]:
     """Visitors, views, events, leads, purchases and revenue by currency."""
-    if question.filters:
-        where, values = _where(connection, question)
-        views, events, visitors = connection.execute(
-            f"SELECT coalesce(sum(view), 0), count(*), count(DISTINCT nullif(visitor, 0)) "
-            f"FROM hits WHERE {where}",
-            values,
-        ).fetchone()
-    else:
-        counted = dict(
-            _rolled(connection, question, TOTAL, "r.value, sum(r.count)", "GROUP BY r.value")
-        )
-        views, events = counted.get(VIEWS, 0), counted.get(EVENTS, 0)
-        visitors = len(_visitors(connection, question))
-    return {
-        "visitors": visitors,
-        "views": views,
-        "events": events,
-        **_commerce(connection, question),
-    }
-
-
-def _visitors(connection: sqlite.Connection, question: Question) -> set[int]:
-    site = None if question.site is None else _number(connection, question.site)
-    text = msgspec.json.encode(list(pieces(*question.slots, SET_LEVELS))).decode()
-    found: set[int] = set()
-    for (blob,) in connection.execute(
-        """SELECT r.visitors FROM json_each(?1) AS j CROSS JOIN (SELECT 0 AS b UNION SELECT ?2)
-        CROSS JOIN rollup_sets AS r ON r.bot = b AND r.level = j.value ->> 0
-          AND r.start >= j.value ->> 1 AND r.start < j.value ->> 2
-        WHERE ?3 IS NULL OR r.site = ?3""",
-        (text, int(question.bots), site),
-    ):
-        found.update(array("I", blob))
-    return found
+    with snapshot(connection):
+        first, end = question.slots
+        (tally,) = _tallies(connection, question, (first * SLOT_MS, end * SLOT_MS))
+        return {
+            "visitors": len(tally.visitors),
+            "views": tally.views,
+            "events": tally.events,
+            **_commerce(connection, question),
+        }
 
 
 def _hit(connection: sqlite.Connection, question: Question, of: str) -> tuple[str, list[Any]]:
@@ -149,7 +190,7 @@ def _hit(connection: sqlite.Connection, question: Question, of: str) -> tuple[st
     said, values = "", []
     for dimension, text in question.filters.items():
         said += f" AND h.{dimension} = ?"
-        values.append(_number(connection, text))
+        values.append(number_of(connection, text))
     if not question.bots:
         said += " AND h.bot = 0"
     return f" AND EXISTS (SELECT 1 FROM hits AS h WHERE {of}{said})", values
@@ -157,15 +198,15 @@ def _hit(connection: sqlite.Connection, question: Question, of: str) -> tuple[st
 
 def of_purchases(connection: sqlite.Connection, question: Question) -> tuple[str, list[Any]]:
     """The condition that the event of purchase `p` is among those asked for."""
-    return _hit(connection, question, f"h.slot = p.timestamp / {SLOT_MS} AND h.seq = p.seq")
+    return _hit(connection, question, "h.seq = p.seq")
 
 
 def of_leads(connection: sqlite.Connection, question: Question) -> tuple[str, list[Any]]:
     """The same of lead `p`. Leads have no number of their event: it is found by its message id."""
     if not question.filters:
         return "", []
-    event = f"h.slot = p.timestamp / {SLOT_MS} AND EXISTS (SELECT 1 FROM events AS e"
-    event += " WHERE e.seq = h.seq AND e.message_id = p.message_id AND e.site = p.site)"
+    event = "h.seq = (SELECT l.seq FROM hit_leads AS l"
+    event += " WHERE l.message_id = p.message_id AND l.site = p.site)"
     return _hit(connection, question, event)
 
 
@@ -198,25 +239,13 @@ def chart(
     connection: sqlite.Connection, question: Question, bounds: list[int]
 ) -> dict[str, list[int]]:
     """Views, events and visitors of each piece between two neighbours in `bounds` (times)."""
-    views, events, visitors = [], [], []
-    for start, end in itertools.pairwise(bounds):
-        part = msgspec.structs.replace(question, start=start, end=end)
-        if question.filters:
-            where, values = _where(connection, part)
-            row = connection.execute(
-                f"SELECT coalesce(sum(view), 0), count(*), count(DISTINCT nullif(visitor, 0)) "
-                f"FROM hits WHERE {where}",
-                values,
-            ).fetchone()
-        else:
-            counted = dict(
-                _rolled(connection, part, TOTAL, "r.value, sum(r.count)", "GROUP BY r.value")
-            )
-            row = counted.get(VIEWS, 0), counted.get(EVENTS, 0), len(_visitors(connection, part))
-        views.append(row[0])
-        events.append(row[1])
-        visitors.append(row[2])
-    return {"views": views, "events": events, "visitors": visitors}
+    with snapshot(connection):
+        tallies = _tallies(connection, question, bounds)
+    return {
+        "views": [tally.views for tally in tallies],
+        "events": [tally.events for tally in tallies],
+        "visitors": [len(tally.visitors) for tally in tallies],
+    }
 
 
 def top(
@@ -224,27 +253,57 @@ def top(
 ) -> list[dict[str, Any]]:
     """The values of a dimension with their counts: of `event` and `type` events, of the others
     page views. The value `` is none."""
-    number = DIMENSIONS.index(dimension) + 1
-    if question.filters:
-        where, values = _where(connection, question)
-        of = {"event": "event <> 0", "type": "true"}.get(dimension, "view = 1")
-        if "event" in question.filters and of == "view = 1":
-            of = "true"  # where an event is chosen, it is what is counted
-        rows = connection.execute(
-            f"SELECT {dimension}, count(*) FROM hits WHERE {where} AND {of} "
-            f"GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT ?",
-            [*values, limit],
-        ).fetchall()
-    else:
-        rows = _rolled(
-            connection,
-            question,
-            number,
-            "r.value, sum(r.count)",
-            f"GROUP BY r.value ORDER BY 2 DESC, 1 LIMIT {int(limit)}",
-        )
-    texts = names(connection, [row[0] for row in rows])
-    return [{"value": texts.get(value, ""), "count": count} for value, count in rows]
+    # Where an event is chosen, it is what is counted.
+    views = dimension not in ("event", "type") and "event" not in question.filters
+    counts: Counter[int] = Counter()
+    with snapshot(connection):
+        after = 0
+        if asked := _asked(connection, question):
+            after = hits.added_up(connection)
+            _count_rolled(connection, question, asked, dimension, views, counts)
+        _count_hits(connection, question, dimension, views, counts, after)
+        if dimension == "event":
+            counts.pop(0, None)
+        found = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:limit]
+        texts = names(connection, [value for value, _ in found])
+    return [{"value": texts.get(value, ""), "count": count} for value, count in found]
+
+
+def _count_rolled(
+    connection: sqlite.Connection,
+    question: Question,
+    asked: _Asked,
+    dimension: str,
+    views: bool,
+    counts: Counter[int],
+) -> None:
+    number, after = DIMENSIONS.index(dimension) + 1, hits.added_up(connection)
+    for level, first, end in pieces(*question.slots):
+        if level < DAY:  # what is less than a day is looked through
+            part = msgspec.structs.replace(question, start=first * SLOT_MS, end=end * SLOT_MS)
+            _count_hits(connection, part, dimension, views, counts, 0, after)
+            continue
+        said = "start >= ? AND start < ?"
+        for (packed,) in asked.rows(connection, "counts", "rollup_pairs", said, first, end):
+            for of_views in (True,) if views else (True, False):
+                for value, count in seals.values_of(packed, number, of_views):
+                    counts[value] += count
+
+
+def _count_hits(
+    connection: sqlite.Connection,
+    question: Question,
+    dimension: str,
+    views: bool,
+    counts: Counter[int],
+    after: int,
+    upto: int = hits.LAST,
+) -> None:
+    where = condition(connection, question)
+    if views:
+        where = msgspec.structs.replace(where, said=f"{where.said} AND view = 1")
+    for (values,) in hits.scan(connection, where, (dimension,), after, upto):
+        counts.update(values)
 
 
 def names(connection: sqlite.Connection, numbers: list[int]) -> dict[int, str]:

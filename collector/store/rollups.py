@@ -1,13 +1,11 @@
-"""Counts of the log in the database: a step's events in small numbers, added up by slot, hour,
-day and 32 days.
+"""Events of the log as hits: in small numbers, so that what the dashboard asks is soon looked
+through or added up (store/seals.py).
 
 The follower is the only one that writes here, so it hands out the numbers of names and visitors
-itself: what it has read before its transaction is still true in it.
+itself: what it has read before its transaction is still true in it, unless somebody was erased
+meanwhile (`epoch`).
 """
 
-from array import array
-from collections import Counter
-from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import msgspec
@@ -15,15 +13,11 @@ import xxhash
 from pysqlite3 import dbapi2 as sqlite
 
 from collector.audience.rule import OWN_EVENTS
-from collector.store import cursors
+from collector.people.commerce import LEADS
+from collector.store import cursors, seals
+from collector.store.hits import COLUMNS
 
 CURSOR = "rollups"
-SLOT_MS = 900_000
-LEVELS = (1, 4, 96, 3072)
-SET_LEVELS = (1, 4, 96)
-DIMENSIONS = ("path", "referrer", "campaign", "event", "device", "browser", "country", "type")
-TOTAL = 0  # the dimension whose values are EVENTS and VIEWS; then DIMENSIONS from 1 on
-EVENTS, VIEWS = 0, 1
 _LONGEST_NAME = 500
 _MOST_REMEMBERED = 50_000
 _encode = msgspec.json.Encoder().encode
@@ -42,6 +36,7 @@ class Row(msgspec.Struct, array_like=True, frozen=True, gc=False):
     user_agent: str | None
     ip: str | None
     bot: int | None
+    lead: str | None  # the message id of what may be one
 
 
 class Seen(NamedTuple):
@@ -58,25 +53,24 @@ class Seen(NamedTuple):
 class Step(msgspec.Struct):
     """What one transaction writes."""
 
+    epoch: int
     names: list[tuple[int, str]] = []
     visitors: list[tuple[int, int]] = []
     hits: list[tuple[int, ...]] = []
-    counts: Counter[tuple[int, int, int, int, int, int]] = msgspec.field(default_factory=Counter)
-    sets: list[tuple[int, int, int, int, str]] = []
+    leads: list[tuple[str, str, int]] = []
 
 
 _rows = msgspec.json.Decoder(list[Row])
-_AFTER = """SELECT json_group_array(json_array(seq, site, type, iif(type = 'track', event, NULL),
+_OF_LEADS = ", ".join(f"'{name}'" for name in sorted(LEADS))
+_AFTER = f"""SELECT json_group_array(json_array(seq, site, type, iif(type = 'track', event, NULL),
   coalesce(anonymous_id, user_id), timestamp, substr(url, 1, 2000), substr(path, 1, 500),
-  substr(referrer, 1, 2000), substr(user_agent, 1, 500), ip, bot)) FROM (
+  substr(referrer, 1, 2000), substr(user_agent, 1, 500), ip, bot,
+  iif(type = 'track' AND event IN ({_OF_LEADS}), message_id, NULL))) FROM (
   SELECT * FROM events WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?)"""
 _NAMES = """SELECT n.text, n.number FROM json_each(?) AS j
   CROSS JOIN rollup_names AS n ON n.text = j.value"""
 _VISITORS = """SELECT v.hash, v.number FROM json_each(?) AS j
   CROSS JOIN rollup_visitors AS v ON v.hash = j.value"""
-_SETS = """SELECT s.bot, s.level, s.start, s.site, s.visitors FROM json_each(?) AS j
-  CROSS JOIN rollup_sets AS s ON s.bot = j.value ->> 0 AND s.level = j.value ->> 1
-    AND s.start = j.value ->> 2 AND s.site = j.value ->> 3"""
 
 
 def rows(connection: sqlite.Connection, after: int, last_seq: int, limit: int) -> list[Row]:
@@ -91,6 +85,7 @@ class Book:
     def __init__(self) -> None:
         self._names: dict[str, int] = {}
         self._visitors: dict[int, int] = {}
+        self._epoch = -1
 
     def forget(self) -> None:
         self._names.clear()
@@ -98,39 +93,29 @@ class Book:
 
     def step(self, connection: sqlite.Connection, seen: list[Seen]) -> Step:
         """What follows from these events."""
-        if len(self._names) > _MOST_REMEMBERED or len(self._visitors) > _MOST_REMEMBERED:
+        step = Step(seals.epoch(connection))
+        remembered = max(len(self._names), len(self._visitors))
+        if step.epoch != self._epoch or remembered > _MOST_REMEMBERED:
             self.forget()
-        step = Step()
-        texts = {text for one in seen for text in _texts(one)} - {""}
-        step.names = _learn(connection, self._names, texts, "rollup_names", _NAMES)
-        hashes = {_hash(one.row) for one in seen} - {0}
-        found = _learn(connection, self._visitors, hashes, "rollup_visitors", _VISITORS)
-        step.visitors = found
-        sets: dict[tuple[int, int, int, int], set[int]] = {}
-        for one in seen:
-            self._add(step, sets, one)
-        step.sets = list(_grown(connection, sets))
+            self._epoch = step.epoch
+        texts = [_texts(one) for one in seen]
+        hashes = [_hash(one.row) for one in seen]
+        wanted = set().union(*texts) - {""}
+        step.names = _learn(connection, self._names, wanted, "rollup_names", _NAMES)
+        step.visitors = _learn(
+            connection, self._visitors, set(hashes) - {0}, "rollup_visitors", _VISITORS
+        )
+        for one, said, visitor in zip(seen, texts, hashes, strict=True):
+            step.hits.append(self._hit(one.row, said, visitor))
+            if one.row.lead:
+                step.leads.append((one.row.lead, one.row.site, one.row.seq))
         return step
 
-    def _add(self, step: Step, sets: dict[tuple[int, int, int, int], set[int]], one: Seen) -> None:
-        row = one.row
-        slot, bot = row.timestamp // SLOT_MS, int(bool(row.bot))
+    def _hit(self, row: Row, said: tuple[str, ...], visitor: int) -> tuple[int, ...]:
+        site, *values = [self._names.get(text, 0) for text in said]
         view = int(row.type in ("page", "screen"))
-        site, *values = (self._names.get(text, 0) for text in _texts(one))
-        visitor = self._visitors.get(_hash(row), 0)
-        step.hits.append((slot, row.seq, bot, view, site, visitor, *values))
-        counted = [(TOTAL, EVENTS), (len(DIMENSIONS), values[-1])]
-        if view:
-            counted.append((TOTAL, VIEWS))
-            counted += [(i, v) for i, v in enumerate(values[:-1], 1) if i != 4]
-        elif values[3]:
-            counted.append((4, values[3]))
-        for level in LEVELS:
-            start = slot - slot % level
-            for dimension, value in counted:
-                step.counts[bot, dimension, level, start, site, value] += 1
-            if visitor and level in SET_LEVELS:
-                sets.setdefault((bot, level, start, site), set()).add(visitor)
+        who = self._visitors.get(visitor, 0)
+        return (row.seq, row.timestamp, int(bool(row.bot)), view, site, who, *values)
 
 
 def _texts(one: Seen) -> tuple[str, ...]:
@@ -172,45 +157,26 @@ def _learn(
     return new
 
 
-def _grown(
-    connection: sqlite.Connection, sets: dict[tuple[int, int, int, int], set[int]]
-) -> Iterable[tuple[int, int, int, int, str]]:
-    """The sets that somebody is new in, as hexadecimal text."""
-    stored = {
-        tuple(key): array("I", blob)
-        for *key, blob in connection.execute(_SETS, (_text(list(sets)),))
-    }
-    for key, visitors in sets.items():
-        old = stored.get(key, array("I"))
-        new = visitors.difference(old)
-        if new:
-            yield (*key, (old + array("I", sorted(new))).tobytes().hex())
-
-
 _PUT = {
     "names": "INSERT INTO rollup_names SELECT value ->> 0, value ->> 1 FROM json_each(?)",
     "visitors": "INSERT INTO rollup_visitors SELECT value ->> 0, value ->> 1 FROM json_each(?)",
-    "hits": f"""INSERT INTO hits SELECT {", ".join(f"value ->> {i}" for i in range(14))}
+    "hits": f"""INSERT INTO hits SELECT {", ".join(f"value ->> {i}" for i in range(len(COLUMNS)))}
         FROM jsonb_each(?)""",
-    "sets": """INSERT OR REPLACE INTO rollup_sets
-        SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, unhex(value ->> 4)
-        FROM json_each(?)""",
+    "leads": """INSERT OR IGNORE INTO hit_leads
+        SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?)""",
 }
-_PUT_COUNTS = """INSERT INTO rollups SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3,
-    value ->> 4, value ->> 5, value ->> 6 FROM json_each(?) WHERE true
-  ON CONFLICT DO UPDATE SET count = count + excluded.count"""
 
 
-def apply(connection: sqlite.Connection, step: Step, seq: int) -> None:
-    """Write a step and its cursor in one transaction."""
-    counts = sorted((*key, n) for key, n in step.counts.items())
+def apply(connection: sqlite.Connection, step: Step, seq: int) -> bool:
+    """Write a step and its cursor in one transaction; False when it is not true any more."""
     with cursors.transaction(connection):
+        if seals.epoch(connection) != step.epoch:
+            return False
         for field, statement in _PUT.items():
             if part := getattr(step, field):
                 connection.execute(statement, (_text(part),))
-        if counts:
-            connection.execute(_PUT_COUNTS, (_text(counts),))
         cursors.move(connection, CURSOR, seq)
+    return True
 
 
 def _text(value: Any) -> str:
