@@ -2,15 +2,16 @@
 
 from typing import Any, NamedTuple
 
-import msgspec
 from pysqlite3 import dbapi2 as sqlite
 
 from collector.errors import CollectorError
-from collector.store import hits
+from collector.store.marks import of_question
 from collector.store.reader import snapshot
-from collector.store.reports import Question, condition, number_of
+from collector.store.reports import Question
+from collector.store.sums import Marks
 
 _MOST_STEPS = 8
+Reached = dict[int, tuple[int, int]]  # by visitor: time and number
 
 
 class Step(NamedTuple):
@@ -35,55 +36,36 @@ def funnel(
 ) -> list[dict[str, Any]]:
     """For each step how many came so far, and the median of the seconds since the step before:
     each visitor takes each step at the first time after the one before."""
-    with snapshot(connection):
-        marks = [_mark(connection, step) for step in steps]
-        happened = _happened(connection, question, marks)
-    reached: dict[int, tuple[int, int]] = {}
+    reached: Reached = {}
     told = []
-    for number, (step, mark) in enumerate(zip(steps, marks, strict=True)):
-        times = happened.get(mark, [])
-        done = _following(times, reached) if number else {v: (at, n) for at, n, v in times[::-1]}
-        waits = sorted(at - reached[v][0] for v, (at, _) in done.items()) if number else []
-        median = waits[len(waits) // 2] / 1000 if waits else None
-        told.append({"step": f"{step.kind}:{step.value}", "visitors": len(done), "wait_s": median})
-        reached = done
+    with snapshot(connection):
+        for number, step in enumerate(steps):
+            found = of_question(connection, question, step.kind, step.value)
+            done = _following(found, reached) if number else _first(found)
+            waits = sorted(at - reached[v][0] for v, (at, _) in done.items()) if number else []
+            median = waits[len(waits) // 2] / 1000 if waits else None
+            what = f"{step.kind}:{step.value}"
+            told.append({"step": what, "visitors": len(done), "wait_s": median})
+            reached = done
     return told
 
 
-def _following(
-    times: list[tuple[int, int, int]], reached: dict[int, tuple[int, int]]
-) -> dict[int, tuple[int, int]]:
+def _first(found: Marks) -> Reached:
+    """When each visitor came first."""
+    visitors, at, seqs = (column.tolist() for column in found.columns)
+    latest_first = sorted(range(len(at)), key=at.__getitem__)[::-1]
+    places = dict(zip(map(visitors.__getitem__, latest_first), latest_first, strict=True))
+    places.pop(0, None)
+    return {visitor: (at[i], seqs[i]) for visitor, i in places.items()}
+
+
+def _following(found: Marks, reached: Reached) -> Reached:
     """When each of those who were there came here, the first time after it."""
-    done: dict[int, tuple[int, int]] = {}
-    for at, seq, visitor in times:
-        before = reached.get(visitor)
-        if before and visitor not in done and (at, seq) > before:
-            done[visitor] = at, seq
+    visitors, at, seqs = (column.tolist() for column in found.columns)
+    places = [i for i, visitor in enumerate(visitors) if visitor in reached]
+    done: Reached = {}
+    for i in sorted(places, key=at.__getitem__):
+        visitor, when = visitors[i], (at[i], seqs[i])
+        if visitor not in done and when > reached[visitor]:
+            done[visitor] = when
     return done
-
-
-def _mark(connection: sqlite.Connection, step: Step) -> int:
-    """The path's number, or the event's with a minus."""
-    number = number_of(connection, step.value)
-    return number if step.kind == "path" else -number
-
-
-_MARK = "iif(view = 1, path, -event)"
-
-
-def _happened(
-    connection: sqlite.Connection, question: Question, marks: list[int]
-) -> dict[int, list[tuple[int, int, int]]]:
-    """Time, number and visitor of the steps' events, in order of time."""
-    where = condition(connection, question)
-    among = ", ".join(map(str, marks))
-    where = msgspec.structs.replace(
-        where, said=f"{where.said} AND visitor <> 0 AND {_MARK} IN ({among})"
-    )
-    found: dict[int, list[tuple[int, int, int]]] = {}
-    for columns in hits.scan(connection, where, (_MARK, "at", "seq", "visitor")):
-        for mark, *hit in zip(*columns, strict=True):
-            found.setdefault(mark, []).append(tuple(hit))
-    for times in found.values():
-        times.sort()
-    return found

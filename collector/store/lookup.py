@@ -9,6 +9,8 @@ from typing import Any
 from pysqlite3 import dbapi2 as sqlite
 
 from collector.event import Event
+from collector.store import marks
+from collector.store.reader import snapshot
 from collector.store.reports import Question
 
 Found = list[dict[str, Any]]
@@ -208,11 +210,9 @@ def revenue(connection: sqlite.Connection, question: Question, by: str, limit: i
     return _dicts(connection.execute(_BY[by], values))
 
 
-_PROPERTIES = """WITH sample AS (SELECT e.properties FROM rollup_names AS n
-    CROSS JOIN hits AS h ON h.event = n.number AND h.event <> 0
-      AND h.at >= ?2 AND h.at < ?3
-    CROSS JOIN events AS e ON e.seq = h.seq
-    WHERE n.text = ?1 AND e.properties IS NOT NULL ORDER BY h.at DESC, h.seq DESC LIMIT 500)
+_SAMPLE = 500
+_PROPERTIES = """WITH sample AS (SELECT e.properties FROM json_each(?) AS j
+    CROSS JOIN events AS e ON e.seq = j.value WHERE e.properties IS NOT NULL)
   SELECT j.key AS name, j.type AS type, count(*) AS count,
     min(substr(j.value, 1, 200)) AS example
   FROM sample, json_each(sample.properties) AS j GROUP BY 1, 2 ORDER BY 1, 3 DESC LIMIT 300"""
@@ -220,7 +220,12 @@ _PROPERTIES = """WITH sample AS (SELECT e.properties FROM rollup_names AS n
 
 def properties(connection: sqlite.Connection, question: Question, event: str) -> Found:
     """Names, types and an example of the properties in the newest 500 events of that name."""
-    return _dicts(connection.execute(_PROPERTIES, (event[:500], question.start, question.end)))
+    with snapshot(connection):
+        asked = Question(question.start, question.end, bots=True)
+        found = marks.of_question(connection, asked, "event", event, _SAMPLE)
+        newest = sorted(zip(found.at, found.seqs, strict=True))[-_SAMPLE:]
+        text = json.dumps([seq for _, seq in newest])
+        return _dicts(connection.execute(_PROPERTIES, (text,)))
 
 
 def sizes(connection: sqlite.Connection) -> dict[str, int]:

@@ -13,11 +13,12 @@ import msgspec
 from pyroaring import BitMap
 from pysqlite3 import dbapi2 as sqlite
 
-from collector.store import hits, seals
+from collector.store import hits
 from collector.store.hits import DIMENSIONS, SLOT_MS, Condition
 from collector.store.reader import snapshot
-from collector.store.seals import DAY, LEVELS
+from collector.store.sums import DAY, HOUR, finest, values_of
 
+LEVELS = (1, HOUR, DAY)
 _LONGEST_NAME = 500
 
 
@@ -86,7 +87,7 @@ def condition(connection: sqlite.Connection, question: Question) -> Condition:
     return Condition(*question.slots, " AND ".join(said), tuple(values))
 
 
-class _Asked(msgspec.Struct, frozen=True):
+class Asked(msgspec.Struct, frozen=True):
     """A question that the rollups can answer: of a value of a dimension, or 0 and 0 for all."""
 
     dimension: int
@@ -95,26 +96,26 @@ class _Asked(msgspec.Struct, frozen=True):
     bots: bool
 
     def rows(
-        self, connection: sqlite.Connection, columns: str, table: str, start: str, *values: Any
+        self, connection: sqlite.Connection, columns: str, table: str, said: str, *values: Any
     ) -> sqlite.Cursor:
         site = "" if self.site is None else f" AND site = {self.site}"
         bots = "" if self.bots else " AND bot = 0"
         return connection.execute(
-            f"SELECT {columns} FROM {table} WHERE dimension = ? AND value = ? AND {start}"
-            f"{site}{bots}",
+            f"SELECT {columns} FROM {table} "
+            f"WHERE dimension = ? AND value = ?{site}{bots} AND {said}",
             (self.dimension, self.value, *values),
         )
 
 
-def _asked(connection: sqlite.Connection, question: Question) -> _Asked | None:
+def _asked(connection: sqlite.Connection, question: Question) -> Asked | None:
     """None when it is asked by more than one dimension."""
     if len(question.filters) > 1:
         return None
     site = None if question.site is None else number_of(connection, question.site)
     for name, text in question.filters.items():
         number = number_of(connection, text)
-        return _Asked(DIMENSIONS.index(name) + 1, number, site, question.bots)
-    return _Asked(0, 0, site, question.bots)
+        return Asked(DIMENSIONS.index(name) + 1, number, site, question.bots)
+    return Asked(0, 0, site, question.bots)
 
 
 class Tally:
@@ -125,19 +126,14 @@ class Tally:
         self.views = 0
         self.visitors = BitMap()
 
-    def take(self, connection: sqlite.Connection, asked: _Asked, first: int, end: int) -> None:
-        """From the rollups, of a range of slots."""
-        bits = []
-        for level, start, stop in pieces(first, end):
-            said = "level = ? AND start >= ? AND start < ?"
-            columns = "events, views, visitors"
-            for events, views, who in asked.rows(
-                connection, columns, "rollups", said, level, start, stop
-            ):
-                self.events += events
-                self.views += views
-                bits.append(BitMap.deserialize(who))
-        self.visitors = BitMap.union(*bits) if bits else BitMap()
+    def take(self, rows: sqlite.Cursor) -> None:
+        """Rows of the rollups."""
+        bits = [self.visitors]
+        for events, views, visitors in rows:
+            self.events += events
+            self.views += views
+            bits.append(BitMap.deserialize(visitors))
+        self.visitors = BitMap.union(*bits)
 
     def add(self, views: list[int], visitors: list[int]) -> None:
         """Hits."""
@@ -146,30 +142,49 @@ class Tally:
         self.visitors.update(set(visitors) - {0})
 
 
+_OF_HITS = ("view", "visitor")
+
+
 def _tallies(
     connection: sqlite.Connection, question: Question, bounds: Sequence[int]
 ) -> list[Tally]:
     """Of each piece between two neighbours in `bounds` (times)."""
     slots = [bound // SLOT_MS for bound in bounds]
     tallies = [Tally() for _ in slots[1:]]
-    after = 0
+    where, after = condition(connection, question), 0
     if asked := _asked(connection, question):
         after = hits.added_up(connection)
         for tally, (first, end) in zip(tallies, itertools.pairwise(slots), strict=True):
-            tally.take(connection, asked, first, end)
-    where = condition(connection, question)
-    for at, views, visitors in hits.scan(connection, where, ("at", "view", "visitor"), after):
+            part = msgspec.structs.replace(where, first=first, end=end)
+            _tally_rolled(connection, part, asked, tally, after)
+    for at, *columns in hits.scan(connection, where, ("at", *_OF_HITS), after):
         if len(tallies) == 1:
-            tallies[0].add(views, visitors)
+            tallies[0].add(*columns)
             continue
         places: dict[int, tuple[list[int], list[int]]] = {}
-        for moment, view, visitor in zip(at, views, visitors, strict=True):
-            part = places.setdefault(bisect_right(slots, moment // SLOT_MS) - 1, ([], []))
-            part[0].append(view)
-            part[1].append(visitor)
-        for place, part in places.items():
-            tallies[place].add(*part)
+        for moment, view, visitor in zip(at, *columns, strict=True):
+            found = places.setdefault(bisect_right(slots, moment // SLOT_MS) - 1, ([], []))
+            found[0].append(view)
+            found[1].append(visitor)
+        for place, found in places.items():
+            tallies[place].add(*found)
     return tallies
+
+
+def _tally_rolled(
+    connection: sqlite.Connection, where: Condition, asked: Asked, tally: Tally, upto: int
+) -> None:
+    least = finest(asked.dimension)
+    levels = LEVELS if least > 1 else (1, DAY)
+    for level, first, end in pieces(where.first, where.end, levels):
+        if level < least:  # zones whose hours begin within one of UTC
+            part = msgspec.structs.replace(where, first=first, end=end)
+            for columns in hits.scan(connection, part, _OF_HITS, 0, upto):
+                tally.add(*columns)
+            continue
+        said = "level = ? AND start >= ? AND start < ?"
+        of = "events, views, visitors"
+        tally.take(asked.rows(connection, of, "rollups", said, level, first, end))
 
 
 def totals(connection: sqlite.Connection, question: Question) -> dict[str, Any]:
@@ -272,13 +287,13 @@ def top(
 def _count_rolled(
     connection: sqlite.Connection,
     question: Question,
-    asked: _Asked,
+    asked: Asked,
     dimension: str,
     views: bool,
     counts: Counter[int],
 ) -> None:
     number, after = DIMENSIONS.index(dimension) + 1, hits.added_up(connection)
-    for level, first, end in pieces(*question.slots):
+    for level, first, end in pieces(*question.slots, (1, DAY)):
         if level < DAY:  # what is less than a day is looked through
             part = msgspec.structs.replace(question, start=first * SLOT_MS, end=end * SLOT_MS)
             _count_hits(connection, part, dimension, views, counts, 0, after)
@@ -286,7 +301,7 @@ def _count_rolled(
         said = "start >= ? AND start < ?"
         for (packed,) in asked.rows(connection, "counts", "rollup_pairs", said, first, end):
             for of_views in (True,) if views else (True, False):
-                for value, count in seals.values_of(packed, number, of_views):
+                for value, count in values_of(packed, number, of_views):
                     counts[value] += count
 
 

@@ -1,18 +1,12 @@
-"""Hits added up: of each value of a dimension, by quarter of an hour and by day, how many events
-and views there were and which visitors; and by day, which values of the others came with it.
-
-It is done in blocks, so that a day's row is written a few times and not with each event: 6 µs an
-event. What is not added up yet is looked through (store/hits.py), at most a block and a step.
+"""Hits added up (store/sums.py) in blocks, so that a day's row is written a few times and not with
+each event. What is not added up yet is looked through (store/hits.py), at most a block and a step.
 
 Invariants: a hit is in the rollups when its number is not beyond the last of `hit_blocks`, and
 then once. What was worked out beside the writing connection is written only if nothing was taken
 out meanwhile (`epoch`).
 """
 
-import itertools
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
-from operator import or_
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -20,37 +14,12 @@ from pyroaring import BitMap
 from pysqlite3 import dbapi2 as sqlite
 
 from collector.store import cursors, hits
-from collector.store.hits import COLUMNS, DIMENSIONS, SLOT_MS
+from collector.store.hits import COLUMNS, SLOT_MS
+from collector.store.sums import DAY, Cell, CellKey, DayKey, Marks, Pairs, Sums, add_up
 
 BLOCK = 32_768
-DAY = 96  # slots
-LEVELS = (1, DAY)
 _ZONE = 4096  # hits whose times are noted together
 _EPOCH = "rollup_epoch"
-_FIRST = len(COLUMNS) - len(DIMENSIONS)
-_encode = msgspec.msgpack.Encoder().encode
-_raw = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
-_numbers = msgspec.msgpack.Decoder(list[int]).decode
-
-# dimension, value, level, start, site, bot
-CellKey = tuple[int, int, int, int, int, int]
-# dimension, value, start, site, bot
-PairKey = tuple[int, int, int, int, int]
-# For each dimension one of events that are no views and one of views: value and how often.
-Pairs = list[Counter[int]]
-
-
-class Cell(msgspec.Struct):
-    events: int = 0
-    views: int = 0
-    visitors: BitMap = msgspec.field(default_factory=BitMap)
-
-
-class Sums(msgspec.Struct):
-    cells: dict[CellKey, Cell] = msgspec.field(default_factory=lambda: defaultdict(Cell))
-    pairs: dict[PairKey, Pairs] = msgspec.field(
-        default_factory=lambda: defaultdict(lambda: [Counter() for _ in range(2 * len(DIMENSIONS))])
-    )
 
 
 class Seal(msgspec.Struct):
@@ -58,61 +27,10 @@ class Seal(msgspec.Struct):
 
     after: int
     epoch: int
+    zones: list[tuple[int, int, int, int]]
     cells: list[tuple[Any, ...]]
     pairs: list[tuple[Any, ...]]
-    zones: list[tuple[int, int, int, int]]
-
-
-def add_up(columns: list[list[int]]) -> Sums:
-    """Of hits, given by their columns."""
-    sums = Sums()
-    _, at, bots, _, sites, *_ = columns
-    days = [moment // (SLOT_MS * DAY) for moment in at]
-    groups: dict[tuple[int, int, int], list[int]] = defaultdict(list)
-    for place, group in enumerate(zip(days, sites, bots, strict=True)):
-        groups[group].append(place)
-    for (day, site, bot), places in groups.items():
-        own = columns
-        if len(groups) > 1:
-            own = [list(map(column.__getitem__, places)) for column in columns]
-        _add_cells(sums, own, day * DAY, site, bot)
-        _add_pairs(sums, own, day * DAY, site, bot)
-    return sums
-
-
-def _add_cells(sums: Sums, columns: list[list[int]], day: int, site: int, bot: int) -> None:
-    _, at, _, views, _, visitors, *values = columns
-    low = [(moment // SLOT_MS - day) << 1 | view for moment, view in zip(at, views, strict=True)]
-    for dimension, column in enumerate(([0] * len(at), *values)):
-        seen: dict[int, list[int]] = defaultdict(list)
-        keys = map(or_, [value << 8 for value in column], low)
-        for key, visitor in zip(keys, visitors, strict=True):
-            seen[key].append(visitor)
-        for key, who in seen.items():
-            value, slot, view = key >> 8, day + (key >> 1 & 127), key & 1
-            bits = BitMap(sorted(set(who)))
-            bits.discard(0)
-            for level, start in ((1, slot), (DAY, day)):
-                cell = sums.cells[dimension, value, level, start, site, bot]
-                cell.events += len(who)
-                cell.views += view * len(who)
-                cell.visitors |= bits
-
-
-def _add_pairs(sums: Sums, columns: list[list[int]], day: int, site: int, bot: int) -> None:
-    views, values = columns[3], columns[_FIRST:]
-    low = [[v << 1 | view for v, view in zip(column, views, strict=True)] for column in values]
-    high = [[v << 33 for v in column] for column in values]
-    pairs = sums.pairs
-    for i, column in enumerate(low):
-        for key, count in Counter(column).items():
-            pairs[0, 0, day, site, bot][2 * i + (key & 1)][key >> 1] = count
-            pairs[i + 1, key >> 1, day, site, bot][2 * i + (key & 1)][key >> 1] = count
-    for i, j in itertools.combinations(range(len(values)), 2):
-        for key, count in Counter(map(or_, high[i], low[j])).items():
-            one, other, view = key >> 33, key >> 1 & 0xFFFFFFFF, key & 1
-            pairs[i + 1, one, day, site, bot][2 * j + view][other] = count
-            pairs[j + 1, other, day, site, bot][2 * i + view][one] = count
+    marks: list[tuple[Any, ...]]
 
 
 def epoch(connection: sqlite.Connection) -> int:
@@ -132,81 +50,73 @@ def plan(connection: sqlite.Connection, upto: int) -> Seal | None:
     if not columns[0]:
         return None
     sums = add_up(columns)
-    row = connection.execute("SELECT coalesce(max(latest), -1) FROM hit_blocks").fetchone()
-    newest = row[0] // SLOT_MS  # of later slots nothing is stored
-    _merge(connection, sums, lambda key: key[2] > 1 or key[3] <= newest)
+    _merge(connection, sums)
     seqs, at = columns[:2]
-    zones = [
-        (seqs[i], seqs[min(i + _ZONE, len(seqs)) - 1], min(at[i : i + _ZONE]),
-         max(at[i : i + _ZONE]))
-        for i in range(0, len(seqs), _ZONE)
-    ]  # fmt: skip
-    zones[-1] = (zones[-1][0], max(upto, zones[-1][1]), *zones[-1][2:])
-    return Seal(after, epoch(connection), list(_cells(sums)), list(_pairs(sums)), zones)
+    zones = []
+    for i in range(0, len(seqs), _ZONE):
+        part = at[i : i + _ZONE]
+        zones.append((seqs[i], seqs[i + len(part) - 1], min(part), max(part)))
+    return _seal(sums, after, epoch(connection), zones)
 
 
-_STORED_CELLS = """SELECT r.dimension, r.value, r.level, r.start, r.site, r.bot, r.events, r.views,
-    r.visitors FROM json_each(?) AS j CROSS JOIN rollups AS r ON r.dimension = j.value ->> 0
-    AND r.value = j.value ->> 1 AND r.level = j.value ->> 2 AND r.start = j.value ->> 3
-    AND r.site = j.value ->> 4 AND r.bot = j.value ->> 5"""
-_STORED_PAIRS = """SELECT r.dimension, r.value, r.start, r.site, r.bot, r.counts
-    FROM json_each(?) AS j CROSS JOIN rollup_pairs AS r ON r.dimension = j.value ->> 0
-    AND r.value = j.value ->> 1 AND r.start = j.value ->> 2 AND r.site = j.value ->> 3
-    AND r.bot = j.value ->> 4"""
+def _seal(sums: Sums, after: int, at_epoch: int, zones: list[tuple[int, int, int, int]]) -> Seal:
+    """Rows in the order of their keys."""
+    return Seal(
+        after,
+        at_epoch,
+        zones,
+        [
+            (*key, cell.events, cell.views, cell.visitors.serialize())
+            for key, cell in sorted(sums.cells.items(), key=_first)
+        ],
+        [(*key, pairs.pack()) for key, pairs in sorted(sums.pairs.items(), key=_first)],
+        [(*key, marks.pack()) for key, marks in sorted(sums.marks.items(), key=_first)],
+    )
 
 
-def _stored_cells(
-    connection: sqlite.Connection, keys: Iterable[CellKey]
-) -> Iterator[tuple[CellKey, Cell]]:
-    for *key, events, views, bits in connection.execute(_STORED_CELLS, (_text(keys),)):
-        yield tuple(key), Cell(events, views, BitMap.deserialize(bits))
+def _first(item: tuple[Any, Any]) -> Any:
+    return item[0]
 
 
-def _stored_pairs(
-    connection: sqlite.Connection, keys: Iterable[PairKey]
-) -> Iterator[tuple[PairKey, Pairs]]:
-    for *key, counts in connection.execute(_STORED_PAIRS, (_text(keys),)):
-        lists = _raw(counts)
-        yield (
-            tuple(key),
-            [
-                Counter(dict(zip(_numbers(lists[i]), _numbers(lists[i + 1]), strict=True)))
-                for i in range(0, len(lists), 2)
-            ],
-        )
+_OF_DAYS = """SELECT r.* FROM json_each(?) AS j CROSS JOIN {} AS r
+    ON r.dimension = j.value ->> 0 AND r.value = j.value ->> 1 AND r.start = j.value ->> 2
+    AND r.site = j.value ->> 3 AND r.bot = j.value ->> 4"""
+_CELLS = """SELECT r.* FROM json_each(?) AS j CROSS JOIN rollups AS r
+    ON r.dimension = j.value ->> 0 AND r.value = j.value ->> 1 AND r.level = j.value ->> 2
+    AND r.start = j.value ->> 3 AND r.site = j.value ->> 4 AND r.bot = j.value ->> 5"""
 
 
-def _merge(connection: sqlite.Connection, sums: Sums, maybe: Any) -> None:
+def _stored(connection: sqlite.Connection, sums: Sums) -> Sums:
+    """What is stored under the same keys."""
+    row = connection.execute("SELECT coalesce(max(latest), -1) FROM hit_blocks").fetchone()
+    newest = row[0] // SLOT_MS  # of later hours there is nothing: most of those asked for
+
+    def old(keys: Iterable[CellKey | DayKey], start: int) -> str:
+        return _text(key for key in keys if key[start] <= newest)
+
+    found = Sums()
+    for *cell, events, views, who in connection.execute(_CELLS, (old(sums.cells, 3),)):
+        found.cells[tuple(cell)] = Cell(events, views, BitMap.deserialize(who))
+    for *day, packed in connection.execute(_OF_DAYS.format("rollup_pairs"), (old(sums.pairs, 2),)):
+        found.pairs[tuple(day)] = Pairs(packed)
+    for *day, packed in connection.execute(_OF_DAYS.format("rollup_marks"), (old(sums.marks, 2),)):
+        found.marks[tuple(day)] = Marks(packed)
+    return found
+
+
+def _merge(connection: sqlite.Connection, sums: Sums) -> None:
     """Put to the sums what is stored of the same keys already."""
-    for key, old in _stored_cells(connection, filter(maybe, sums.cells)):
+    stored = _stored(connection, sums)
+    for key, old in stored.cells.items():
         cell = sums.cells[key]
         cell.events += old.events
         cell.views += old.views
         cell.visitors |= old.visitors
-    for pair, counted in _stored_pairs(connection, sums.pairs):
-        for new, before in zip(sums.pairs[pair], counted, strict=True):
-            new.update(before)
-
-
-def _cells(sums: Sums) -> Iterator[tuple[Any, ...]]:
-    for key in sorted(sums.cells):
-        cell = sums.cells[key]
-        yield *key, cell.events, cell.views, cell.visitors.serialize()
-
-
-def _pairs(sums: Sums) -> Iterator[tuple[Any, ...]]:
-    for key in sorted(sums.pairs):
-        lists: list[list[int]] = []
-        for counts in sums.pairs[key]:
-            lists += [list(counts), list(counts.values())]
-        yield *key, _encode(lists)
-
-
-def values_of(counts: bytes, dimension: int, views: bool) -> Iterator[tuple[int, int]]:
-    """Value and how often, from a row's `counts`; dimensions from 1 on, `views`: of views."""
-    lists = _raw(counts)
-    at = 4 * (dimension - 1) + 2 * views
-    return zip(_numbers(lists[at]), _numbers(lists[at + 1]), strict=True)
+    for day, pairs in stored.pairs.items():
+        sums.pairs[day].add(pairs)
+    for day, marks in stored.marks.items():
+        marks.extend(sums.marks[day])
+        sums.marks[day] = marks
 
 
 def apply(connection: sqlite.Connection, seal: Seal) -> bool:
@@ -219,9 +129,15 @@ def apply(connection: sqlite.Connection, seal: Seal) -> bool:
 
 
 def _put(connection: sqlite.Connection, seal: Seal) -> None:
-    connection.executemany("INSERT OR REPLACE INTO rollups VALUES (?,?,?,?,?,?,?,?,?)", seal.cells)
-    connection.executemany("INSERT OR REPLACE INTO rollup_pairs VALUES (?,?,?,?,?,?)", seal.pairs)
-    connection.executemany("INSERT INTO hit_blocks VALUES (?, ?, ?, ?)", seal.zones)
+    for table, rows in (
+        ("rollups", seal.cells),
+        ("rollup_pairs", seal.pairs),
+        ("rollup_marks", seal.marks),
+        ("hit_blocks", seal.zones),
+    ):
+        if rows:
+            places = ", ".join("?" * len(rows[0]))
+            connection.executemany(f"INSERT OR REPLACE INTO {table} VALUES ({places})", rows)
 
 
 def expire(connection: sqlite.Connection, upto: int) -> None:
@@ -245,8 +161,7 @@ def take_out(connection: sqlite.Connection, seqs: list[int]) -> None:
     connection.execute(f"DELETE FROM hit_leads WHERE {_AMONG}", (among,))
     _advance(connection)
     if columns[0]:
-        gone = add_up(columns)
-        _subtract(connection, gone, add_up(_left(connection, columns, known)))
+        _subtract(connection, add_up(columns), add_up(_left(connection, columns, known)))
 
 
 def _left(connection: sqlite.Connection, gone: list[list[int]], known: int) -> list[list[int]]:
@@ -264,18 +179,25 @@ def _left(connection: sqlite.Connection, gone: list[list[int]], known: int) -> l
 
 
 def _subtract(connection: sqlite.Connection, gone: Sums, left: Sums) -> None:
-    for key, cell in list(_stored_cells(connection, gone.cells)):
+    stored = _stored(connection, gone)
+    for key, cell in stored.cells.items():
         less = gone.cells[key]
-        less.events = cell.events - less.events
-        less.views = cell.views - less.views
-        less.visitors = cell.visitors - (less.visitors - left.cells[key].visitors)
-    for pair, counted in list(_stored_pairs(connection, gone.pairs)):
-        for less_of, before in zip(gone.pairs[pair], counted, strict=True):
-            before.subtract(less_of)
-            less_of.clear()
-            less_of.update(+before)
-    _put(connection, Seal(0, 0, list(_cells(gone)), list(_pairs(gone)), []))
-    connection.execute("DELETE FROM rollups WHERE events = 0")
+        if here := left.cells.get(key):
+            less.visitors -= here.visitors
+        cell.events -= less.events
+        cell.views -= less.views
+        cell.visitors -= less.visitors
+    for day, pairs in stored.pairs.items():
+        pairs.add(gone.pairs[day], -1)
+    for day, marks in stored.marks.items():
+        erased = set(gone.marks[day].seqs)
+        kept = [i for i, seq in enumerate(marks.seqs) if seq not in erased]
+        stored.marks[day] = marks.pick(kept)
+    _put(connection, _seal(stored, 0, 0, []))
+    connection.executemany(
+        "DELETE FROM rollups WHERE (dimension, value, level, start, site, bot) = (?,?,?,?,?,?)",
+        [key for key, cell in stored.cells.items() if not cell.events],
+    )
 
 
 def _text(value: Iterable[Any]) -> str:

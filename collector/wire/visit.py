@@ -2,10 +2,13 @@
 
 import functools
 import ipaddress
+import re
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 from collector.errors import CollectorError
+
+_START = re.compile(r"[^/?#]*//[^/?#]*")
 
 
 class Agent(NamedTuple):
@@ -20,10 +23,15 @@ def referrer_host(referrer: str | None, url: str | None) -> str:
 
 
 def _host(url: str | None) -> str:
-    if not url or "//" not in url:
-        return ""
+    found = _START.match(url) if url else None
+    return _host_of(found.group()) if found else ""
+
+
+@functools.lru_cache(maxsize=4096)
+def _host_of(start: str) -> str:
+    """Of a URL as far as its host; the same ones come again and again, and each takes 3 µs."""
     try:
-        return (urlsplit(url).hostname or "").removeprefix("www.")[:255]
+        return (urlsplit(start).hostname or "").removeprefix("www.")[:255]
     except ValueError:
         return ""
 

@@ -21,7 +21,6 @@ CREATE TABLE hits (
   country INTEGER NOT NULL,
   type INTEGER NOT NULL
 );
-CREATE INDEX hits_by_event ON hits (event, at) WHERE event <> 0;
 CREATE INDEX hits_by_touch ON hits (visitor, at, seq, campaign) WHERE campaign <> 0;
 -- The event of a lead, which knows its message id.
 CREATE TABLE hit_leads (
@@ -38,7 +37,8 @@ CREATE TABLE hit_blocks (
   latest INTEGER NOT NULL
 );
 
--- Of a value of a dimension (0: of all), in a quarter of an hour (level 1) or a day of UTC (96).
+-- Of a value of a dimension, in an hour (level 4) or a day of UTC (96); of all (dimension 0) in a
+-- quarter of an hour (1) or a day.
 CREATE TABLE rollups (
   dimension INTEGER NOT NULL,
   value INTEGER NOT NULL,
@@ -59,5 +59,15 @@ CREATE TABLE rollup_pairs (
   site INTEGER NOT NULL,
   bot INTEGER NOT NULL,
   counts BLOB NOT NULL,
+  PRIMARY KEY (dimension, value, start, site, bot)
+) WITHOUT ROWID;
+-- Of a path's views and an event, in a day: who, when, and the number in the log. MessagePack.
+CREATE TABLE rollup_marks (
+  dimension INTEGER NOT NULL,
+  value INTEGER NOT NULL,
+  start INTEGER NOT NULL,
+  site INTEGER NOT NULL,
+  bot INTEGER NOT NULL,
+  marks BLOB NOT NULL,
   PRIMARY KEY (dimension, value, start, site, bot)
 ) WITHOUT ROWID;
