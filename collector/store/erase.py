@@ -11,7 +11,7 @@ import msgspec
 from pysqlite3 import dbapi2 as sqlite
 
 from collector.people.project import Changes
-from collector.store import audiences, cursors, people, purchases
+from collector.store import audiences, cursors, people, purchases, rollups, seals
 
 _encode = msgspec.json.Encoder().encode
 OWN = frozenset(
@@ -20,7 +20,8 @@ OWN = frozenset(
         "person_periods", "person_changes", "purchases", "purchase_items", "leads", "order_items",
         "site_keys", "meta", "cursors", "dedupe_segments", "absent_numbers",
         "event_index", "event_names", "audiences", "saved_audiences", "audience_moves",
-        *audiences.OF_PEOPLE,
+        "hits", "hit_sales", "hit_blocks", "rollups", "rollup_pairs", "rollup_marks",
+        "rollup_names", "rollup_visitors", *audiences.OF_PEOPLE,
     }
 )  # fmt: skip
 _LEAST_CHARS = 6  # a shorter name is found in too much that is none of the person's
@@ -113,6 +114,7 @@ def erase_events(connection: sqlite.Connection, seqs: list[int]) -> int:
     """Take events out of the log; their numbers are noted as erased, and never used again."""
     among = _text(seqs)
     with cursors.transaction(connection):
+        seals.take_out(connection, seqs)
         orders = connection.execute(
             "SELECT json_group_array(json_array(site, order_id)) FROM purchases "
             "WHERE order_id IS NOT NULL AND seq IN (SELECT value FROM json_each(?))",
@@ -198,6 +200,8 @@ def erase_people(
                 )
         people.put(connection, changes, repeat_ms)
         _strike_traits(connection, target.needles)
+        counts["rollup_visitors"] = rollups.forget_visitors(connection, target.names)
+        _strike_rollup_names(connection, target.needles)
         counts |= audiences.erase(
             connection, target.people, target.keys, target.shared, target.needles
         )
@@ -225,6 +229,22 @@ def _strike_traits(connection: sqlite.Connection, needles: list[str]) -> None:
         )
     if found:
         people.refresh(connection, [person for _, person, _ in found])
+
+
+def _strike_rollup_names(connection: sqlite.Connection, needles: list[str]) -> None:
+    """Paths and the like of other people's events: what was counted stays counted."""
+    found = connection.execute(
+        "SELECT number, text FROM rollup_names WHERE EXISTS "
+        "(SELECT 1 FROM json_each(?) AS j WHERE instr(lower(text), j.value))",
+        (_text(needles),),
+    ).fetchall()
+    for number, text in found:
+        struck = _struck(text, needles)
+        connection.execute(
+            "UPDATE rollup_names SET text = iif(EXISTS (SELECT 1 FROM rollup_names "
+            "WHERE text = ?1), ?1 || ' (' || ?2 || ')', ?1) WHERE number = ?2",
+            (struck, number),
+        )
 
 
 def _other_tables(connection: sqlite.Connection) -> list[str]:

@@ -9,9 +9,9 @@ from typing import Any
 from pysqlite3 import dbapi2 as sqlite
 
 from collector.event import Event
-from collector.store import marks
+from collector.store import marks, members
 from collector.store.reader import snapshot
-from collector.store.reports import Question
+from collector.store.reports import Question, of_leads, of_purchases
 
 Found = list[dict[str, Any]]
 _EVENT = "seq, " + ", ".join(Event.__struct_fields__)
@@ -125,6 +125,7 @@ def person(connection: sqlite.Connection, person_id: str) -> dict[str, Any] | No
         "keys": _dicts(keys),
         "purchases": _dicts(bought),
         "leads": _dicts(leads),
+        "audiences": members.of_person(connection, number),
         "events": _timeline(connection, number),
     }
 
@@ -155,59 +156,65 @@ def _timeline(connection: sqlite.Connection, number: int, limit: int = 200) -> F
     return _opened(_dicts(cursor))
 
 
+# Of those asked for: what else is asked of their events is put in for {hit}.
+_ASKED = "p.timestamp >= ?2 AND p.timestamp < ?3 AND (?4 IS NULL OR p.site = ?4){hit}"
+_PURCHASES = f"""SELECT p.seq, p.message_id, p.site, p.person_id, p.timestamp, p.event, p.order_id,
+    p.currency, p.total_micros, p.counted, e.email, e.user_id,
+    (SELECT group_concat(coalesce(name, product_id, sku, '?'), ', ')
+     FROM purchase_items AS i WHERE i.seq = p.seq) AS items
+  FROM purchases AS p LEFT JOIN people AS e ON e.number = p.person
+  WHERE {_ASKED} ORDER BY p.timestamp DESC LIMIT ?1"""
+_LEADS = f"""SELECT p.site, p.email, p.person_id, p.timestamp, p.source, p.times FROM leads AS p
+  WHERE {_ASKED} ORDER BY p.timestamp DESC LIMIT ?1"""
+
+
 def purchases(connection: sqlite.Connection, question: Question, limit: int) -> Found:
-    cursor = connection.execute(
-        """SELECT p.seq, p.message_id, p.site, p.person_id, p.timestamp, p.event, p.order_id,
-            p.currency, p.total_micros, p.counted, e.email, e.user_id,
-            (SELECT group_concat(coalesce(name, product_id, sku, '?'), ', ')
-             FROM purchase_items AS i WHERE i.seq = p.seq) AS items
-          FROM purchases AS p LEFT JOIN people AS e ON e.number = p.person
-          WHERE p.timestamp >= ?1 AND p.timestamp < ?2 AND (?3 IS NULL OR p.site = ?3)
-          ORDER BY p.timestamp DESC LIMIT ?4""",
-        (question.start, question.end, question.site, limit),
-    )
-    return _dicts(cursor)
+    return _asked(connection, _PURCHASES, question, limit, of_purchases(connection, question))
 
 
 def leads(connection: sqlite.Connection, question: Question, limit: int) -> Found:
-    cursor = connection.execute(
-        """SELECT site, email, person_id, timestamp, source, times FROM leads
-          WHERE timestamp >= ?1 AND timestamp < ?2 AND (?3 IS NULL OR site = ?3)
-          ORDER BY timestamp DESC LIMIT ?4""",
-        (question.start, question.end, question.site, limit),
-    )
-    return _dicts(cursor)
+    return _asked(connection, _LEADS, question, limit, of_leads(connection, question))
 
 
-_OF_ITEMS = """SELECT {by} AS value, p.currency, sum(i.price_micros * coalesce(i.quantity, 1))
+def _asked(
+    connection: sqlite.Connection,
+    statement: str,
+    question: Question,
+    limit: int,
+    condition: tuple[str, list[Any]],
+) -> Found:
+    hit, values = condition
+    bounds = (limit, question.start, question.end, question.site)
+    return _dicts(connection.execute(statement.replace("{hit}", hit), (*bounds, *values)))
+
+
+_OF_ITEMS = f"""SELECT {{by}} AS value, p.currency, sum(i.price_micros * coalesce(i.quantity, 1))
     AS micros, sum(coalesce(i.quantity, 1)) AS count
   FROM purchases AS p JOIN purchase_items AS i USING (seq)
-  WHERE p.timestamp >= ?1 AND p.timestamp < ?2 AND p.counted AND (?3 IS NULL OR p.site = ?3)
-  GROUP BY 1, 2 ORDER BY 3 DESC LIMIT ?4"""
+  WHERE p.counted AND {_ASKED}
+  GROUP BY 1, 2 ORDER BY 3 DESC LIMIT ?1"""
 # A touch: the visitor's first or last view before the purchase that came by a campaign.
-_OF_TOUCH = """SELECT n.text AS value, currency, sum(total_micros) AS micros, count(*) AS count
+_OF_TOUCH = f"""SELECT n.text AS value, currency, sum(total_micros) AS micros, count(*) AS count
   FROM (SELECT p.currency, p.total_micros, (
-      SELECT h.campaign FROM hits AS b JOIN hits AS h
+      SELECT h.campaign FROM hit_sales AS b JOIN hits AS h
         ON h.visitor = b.visitor AND h.campaign <> 0 AND (h.at, h.seq) <= (b.at, b.seq)
       WHERE b.seq = p.seq AND b.visitor <> 0
-      ORDER BY h.at {order}, h.seq {order} LIMIT 1) AS campaign
-    FROM purchases AS p
-    WHERE p.timestamp >= ?1 AND p.timestamp < ?2 AND p.counted AND (?3 IS NULL OR p.site = ?3))
+      ORDER BY h.at {{order}}, h.seq {{order}} LIMIT 1) AS campaign
+    FROM purchases AS p WHERE p.counted AND {_ASKED})
   LEFT JOIN rollup_names AS n ON n.number = campaign
-  GROUP BY 1, 2 ORDER BY 3 DESC LIMIT ?4"""
+  GROUP BY 1, 2 ORDER BY 3 DESC LIMIT ?1"""
 _BY = {
-    "product": _OF_ITEMS.format(by="coalesce(i.name, i.product_id, i.sku)"),
-    "category": _OF_ITEMS.format(by="i.category"),
-    "first": _OF_TOUCH.format(order="ASC"),
-    "last": _OF_TOUCH.format(order="DESC"),
+    "product": _OF_ITEMS.replace("{by}", "coalesce(i.name, i.product_id, i.sku)"),
+    "category": _OF_ITEMS.replace("{by}", "i.category"),
+    "first": _OF_TOUCH.replace("{order}", "ASC"),
+    "last": _OF_TOUCH.replace("{order}", "DESC"),
 }
 REVENUE_BY = tuple(_BY)
 
 
 def revenue(connection: sqlite.Connection, question: Question, by: str, limit: int) -> Found:
     """Revenue by product, category, or campaign of first or last touch."""
-    values = (question.start, question.end, question.site, limit)
-    return _dicts(connection.execute(_BY[by], values))
+    return _asked(connection, _BY[by], question, limit, of_purchases(connection, question))
 
 
 _SAMPLE = 500

@@ -200,17 +200,6 @@ def totals(connection: sqlite.Connection, question: Question) -> dict[str, Any]:
         }
 
 
-def _hit(connection: sqlite.Connection, question: Question, of: str) -> tuple[str, list[Any]]:
-    """The condition that an event of row `of` is among those asked for."""
-    said, values = "", []
-    for dimension, text in question.filters.items():
-        said += f" AND h.{dimension} = ?"
-        values.append(number_of(connection, text))
-    if not question.bots:
-        said += " AND h.bot = 0"
-    return f" AND EXISTS (SELECT 1 FROM hits AS h WHERE {of}{said})", values
-
-
 def of_purchases(connection: sqlite.Connection, question: Question) -> tuple[str, list[Any]]:
     """The condition that the event of purchase `p` is among those asked for."""
     return _hit(connection, question, "h.seq = p.seq")
@@ -220,9 +209,17 @@ def of_leads(connection: sqlite.Connection, question: Question) -> tuple[str, li
     """The same of lead `p`. Leads have no number of their event: it is found by its message id."""
     if not question.filters:
         return "", []
-    event = "h.seq = (SELECT l.seq FROM hit_leads AS l"
-    event += " WHERE l.message_id = p.message_id AND l.site = p.site)"
-    return _hit(connection, question, event)
+    return _hit(connection, question, "h.message_id = p.message_id AND h.site_name = p.site")
+
+
+def _hit(connection: sqlite.Connection, question: Question, of: str) -> tuple[str, list[Any]]:
+    said, values = "", []
+    for dimension, text in question.filters.items():
+        said += f" AND h.{dimension} = ?"
+        values.append(number_of(connection, text))
+    if not question.bots:
+        said += " AND h.bot = 0"
+    return f" AND EXISTS (SELECT 1 FROM hit_sales AS h WHERE {of}{said})", values
 
 
 def _commerce(connection: sqlite.Connection, question: Question) -> dict[str, Any]:

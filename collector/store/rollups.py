@@ -12,8 +12,15 @@ import msgspec
 import xxhash
 from pysqlite3 import dbapi2 as sqlite
 
-from collector.audience.rule import OWN_EVENTS
-from collector.people.commerce import LEADS
+    """0 for nobody: whoever enters an audience is not there because of it."""
+    if not row.visitor or row.event in OWN_EVENTS:
+        return 0
+    return visitor_hash(row.site, row.visitor)
+
+
+def visitor_hash(site: str, visitor: str) -> int:
+    """Signed as SQLite has it; 0 is nobody."""
+    digest = xxhash.xxh3_64_intdigest(f"{site}\0{visitor}")
 from collector.store import cursors, seals
 from collector.store.hits import COLUMNS
 
@@ -36,7 +43,7 @@ class Row(msgspec.Struct, array_like=True, frozen=True, gc=False):
     user_agent: str | None
     ip: str | None
     bot: int | None
-    lead: str | None  # the message id of what may be one
+    sale: str | None  # the message id of what may be a purchase or lead
 
 
 class Seen(NamedTuple):
@@ -57,15 +64,15 @@ class Step(msgspec.Struct):
     names: list[tuple[int, str]] = []
     visitors: list[tuple[int, int]] = []
     hits: list[tuple[int, ...]] = []
-    leads: list[tuple[str, str, int]] = []
+    sales: list[tuple[int, str, str]] = []
 
 
 _rows = msgspec.json.Decoder(list[Row])
-_OF_LEADS = ", ".join(f"'{name}'" for name in sorted(LEADS))
+_SALES = ", ".join(f"'{name}'" for name in sorted(LEADS | PURCHASES))
 _AFTER = f"""SELECT json_group_array(json_array(seq, site, type, iif(type = 'track', event, NULL),
   coalesce(anonymous_id, user_id), timestamp, substr(url, 1, 2000), substr(path, 1, 500),
   substr(referrer, 1, 2000), substr(user_agent, 1, 500), ip, bot,
-  iif(type = 'track' AND event IN ({_OF_LEADS}), message_id, NULL))) FROM (
+  iif(type = 'track' AND event IN ({_SALES}), message_id, NULL))) FROM (
   SELECT * FROM events WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?)"""
 _NAMES = """SELECT n.text, n.number FROM json_each(?) AS j
   CROSS JOIN rollup_names AS n ON n.text = j.value"""
@@ -107,8 +114,8 @@ class Book:
         )
         for one, said, visitor in zip(seen, texts, hashes, strict=True):
             step.hits.append(self._hit(one.row, said, visitor))
-            if one.row.lead:
-                step.leads.append((one.row.lead, one.row.site, one.row.seq))
+            if one.row.sale:
+                step.sales.append((one.row.seq, one.row.sale, one.row.site))
         return step
 
     def _hit(self, row: Row, said: tuple[str, ...], visitor: int) -> tuple[int, ...]:
@@ -134,12 +141,35 @@ def _texts(one: Seen) -> tuple[str, ...]:
 
 
 def _hash(row: Row) -> int:
+<<<<<<< HEAD
     """Of site and visitor, signed as SQLite has it; 0 for nobody: whoever enters an audience is
     not there because of it."""
     if not row.visitor or row.event in OWN_EVENTS:
         return 0
     digest = xxhash.xxh3_64_intdigest(f"{row.site}\0{row.visitor}")
+=======
+    return visitor_hash(row.site, row.visitor) if row.visitor else 0
+
+
+def visitor_hash(site: str, visitor: str) -> int:
+    """Signed as SQLite has it; 0 is nobody."""
+    digest = xxhash.xxh3_64_intdigest(f"{site}\0{visitor}")
+>>>>>>> 0f93dff (Erasing and retention reach hits and roll-ups; what is asked of purchases and leads is answered from hits of their own)
     return (digest - (1 << 64) if digest >> 63 else digest) or 1
+
+
+def forget_visitors(connection: sqlite.Connection, names: list[tuple[str, str, str]]) -> int:
+    """Numbers of visitors stay, and lead to nobody any more: nor to whoever comes by the same id.
+    `names`: site, kind and value. Within a transaction; returns how many there were."""
+    hashes = [visitor_hash(site, value) for site, kind, value in names if kind != "email"]
+    seals.advance(connection)
+    return int(
+        connection.execute(
+            "UPDATE rollup_visitors SET hash = random() "
+            "WHERE hash IN (SELECT value FROM json_each(?))",
+            (_text(hashes),),
+        ).rowcount
+    )
 
 
 def _learn(
@@ -162,8 +192,8 @@ _PUT = {
     "visitors": "INSERT INTO rollup_visitors SELECT value ->> 0, value ->> 1 FROM json_each(?)",
     "hits": f"""INSERT INTO hits SELECT {", ".join(f"value ->> {i}" for i in range(len(COLUMNS)))}
         FROM jsonb_each(?)""",
-    "leads": """INSERT OR IGNORE INTO hit_leads
-        SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?)""",
+    "sales": """INSERT INTO hit_sales SELECT h.*, j.value ->> 1, j.value ->> 2
+        FROM json_each(?) AS j CROSS JOIN hits AS h ON h.seq = j.value ->> 0""",
 }
 
 

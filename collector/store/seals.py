@@ -38,7 +38,8 @@ def epoch(connection: sqlite.Connection) -> int:
     return int(row[0]) if row else 0
 
 
-def _advance(connection: sqlite.Connection) -> None:
+def advance(connection: sqlite.Connection) -> None:
+    """Whatever was worked out before this is not to be written."""
     connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_EPOCH, epoch(connection) + 1))
 
 
@@ -78,6 +79,8 @@ def _first(item: tuple[Any, Any]) -> Any:
     return item[0]
 
 
+_NEWEST = """SELECT coalesce(max(start), -1) FROM rollups
+    WHERE dimension = 0 AND value = 0 AND level = 1"""
 _OF_DAYS = """SELECT r.* FROM json_each(?) AS j CROSS JOIN {} AS r
     ON r.dimension = j.value ->> 0 AND r.value = j.value ->> 1 AND r.start = j.value ->> 2
     AND r.site = j.value ->> 3 AND r.bot = j.value ->> 4"""
@@ -88,8 +91,7 @@ _CELLS = """SELECT r.* FROM json_each(?) AS j CROSS JOIN rollups AS r
 
 def _stored(connection: sqlite.Connection, sums: Sums) -> Sums:
     """What is stored under the same keys."""
-    row = connection.execute("SELECT coalesce(max(latest), -1) FROM hit_blocks").fetchone()
-    newest = row[0] // SLOT_MS  # of later hours there is nothing: most of those asked for
+    newest = connection.execute(_NEWEST).fetchone()[0]  # later, as most asked for, is nothing
 
     def old(keys: Iterable[CellKey | DayKey], start: int) -> str:
         return _text(key for key in keys if key[start] <= newest)
@@ -144,9 +146,8 @@ def expire(connection: sqlite.Connection, upto: int) -> None:
     """Hits as far as a number go; what they add up to stays. Within a transaction."""
     if hits.added_up(connection) < upto and (seal := plan(connection, upto)):
         _put(connection, seal)
-        _advance(connection)
+        advance(connection)
     if connection.execute("DELETE FROM hits WHERE seq <= ?", (upto,)).rowcount:
-        connection.execute("DELETE FROM hit_leads WHERE seq <= ?", (upto,))
         connection.execute("DELETE FROM hit_blocks WHERE last <= ?", (upto,))
 
 
@@ -158,8 +159,8 @@ def take_out(connection: sqlite.Connection, seqs: list[int]) -> None:
     among, known = _text(seqs), hits.added_up(connection)
     columns = hits.read(connection, f"{_AMONG} AND seq <= ?", (among, known), COLUMNS)
     connection.execute(f"DELETE FROM hits WHERE {_AMONG}", (among,))
-    connection.execute(f"DELETE FROM hit_leads WHERE {_AMONG}", (among,))
-    _advance(connection)
+    connection.execute(f"DELETE FROM hit_sales WHERE {_AMONG}", (among,))
+    advance(connection)
     if columns[0]:
         _subtract(connection, add_up(columns), add_up(_left(connection, columns, known)))
 

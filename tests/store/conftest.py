@@ -7,9 +7,14 @@ from typing import Any
 
 import pytest
 
+from collector.demo import events
 from collector.event import Event, Reject
 from collector.store import database as db
+from collector.store import seals
 from collector.store.log import EventLog, claim, open_log
+from collector.workers import rollups
+
+NOW = 1_795_500_000_000  # 2026-11-24, so that daylight saving ends within the month before
 
 
 class Store:
@@ -77,3 +82,21 @@ def reject() -> Callable[..., Reject]:
         return Reject(site, 1, 0, 400, "invalid_event", name, b"{}")
 
     return make
+
+
+@pytest.fixture
+async def counted(idle: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A collector whose rollups have seen a small month; most of it is added up, in many blocks,
+    the last events are not."""
+    monkeypatch.setattr(seals, "BLOCK", 97)
+    monkeypatch.setattr(seals, "_ZONE", 24)
+    monkeypatch.setattr(rollups, "_SHORTEST_REST_S", 0.0)
+    monkeypatch.setattr(rollups.Rollups.__init__, "__defaults__", (150,))
+    collector = await idle.start()
+    batch = list(events(NOW, visits=300, seed=4))
+    await collector.app.writer.append(batch[:400])
+    await collector.app.writer.append(batch[400:])
+    follower = collector.app.dashboard.follower
+    while follower.lag:
+        await follower.rest(0.02)
+    return collector

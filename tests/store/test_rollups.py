@@ -7,30 +7,12 @@ import pytest
 
 from collector.admin import ranges
 from collector.demo import events
-from collector.store import reports, seals
+from collector.store import reports
 from collector.store.reports import Question, pieces
-from collector.workers import rollups
 
-NOW = 1_795_500_000_000  # 2026-11-24, so that daylight saving ends within the month before
+NOW = 1_795_500_000_000  # as in `counted`
 VISITOR = "count(DISTINCT site || char(0) || coalesce(anonymous_id, user_id))"
 COUNTS = f"{VISITOR} AS visitors, sum(type IN ('page', 'screen')) AS views, count(*) AS events"
-
-
-@pytest.fixture(params=[97, seals.BLOCK], ids=["added up", "looked through"])
-async def counted(idle, request, monkeypatch):
-    """A collector whose rollups have seen a small month: most of it is in blocks, or nothing."""
-    monkeypatch.setattr(seals, "BLOCK", request.param)
-    monkeypatch.setattr(seals, "_ZONE", request.param // 4)
-    monkeypatch.setattr(rollups, "_SHORTEST_REST_S", 0.0)
-    monkeypatch.setattr(rollups.Rollups.__init__, "__defaults__", (150,))
-    collector = await idle.start()
-    batch = list(events(NOW, visits=300, seed=4))
-    await collector.app.writer.append(batch[:400])
-    await collector.app.writer.append(batch[400:])
-    follower = collector.app.dashboard.follower
-    while follower.lag:
-        await follower.rest(0.02)
-    return collector
 
 
 async def ask(collector, work, *args):

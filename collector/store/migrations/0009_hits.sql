@@ -22,13 +22,26 @@ CREATE TABLE hits (
   type INTEGER NOT NULL
 );
 CREATE INDEX hits_by_touch ON hits (visitor, at, seq, campaign) WHERE campaign <> 0;
--- The event of a lead, which knows its message id.
-CREATE TABLE hit_leads (
-  message_id TEXT NOT NULL,
-  site TEXT NOT NULL,
-  seq INTEGER NOT NULL,
-  PRIMARY KEY (message_id, site)
-) WITHOUT ROWID;
+-- Hits that may be purchases or leads, which stay when their event is too old.
+CREATE TABLE hit_sales (
+  seq INTEGER PRIMARY KEY,
+  at INTEGER NOT NULL,
+  bot INTEGER NOT NULL,
+  view INTEGER NOT NULL,
+  site INTEGER NOT NULL,
+  visitor INTEGER NOT NULL,
+  path INTEGER NOT NULL,
+  referrer INTEGER NOT NULL,
+  campaign INTEGER NOT NULL,
+  event INTEGER NOT NULL,
+  device INTEGER NOT NULL,
+  browser INTEGER NOT NULL,
+  country INTEGER NOT NULL,
+  type INTEGER NOT NULL,
+  message_id TEXT NOT NULL,     -- a lead knows its event by it
+  site_name TEXT NOT NULL
+);
+CREATE INDEX hit_sales_by_message ON hit_sales (message_id, site_name);
 -- Hits that are added up already, and between which times they lie.
 CREATE TABLE hit_blocks (
   first INTEGER PRIMARY KEY,
