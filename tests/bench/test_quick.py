@@ -12,6 +12,7 @@ from bench.load import offered
 from bench.process import Collector
 from bench.result import Result, load
 from bench.traffic import SHAPES
+from bench.viewer import FILTERS, PAGES, UNRANGED
 
 ROOT = Path(__file__).parents[2]
 
@@ -45,6 +46,14 @@ def test_what_waited_for_an_upstream_is_all_delivered(tmp_path: Path) -> None:
     figures = quick("forward", tmp_path).figures
     assert (figures["forward.lost"], figures["forward.missing"]) == (0, 0)
     assert figures["forward.wire_bytes_per_event"] > 10
+
+
+def test_every_page_of_the_dashboard_is_asked_for(tmp_path: Path) -> None:
+    result = quick("dashboard", tmp_path, "--events", "5000")
+    asked = {(run.subject, run.shape) for run in result.runs if run.load == "warm"}
+    assert {page for page, _ in asked} == {*PAGES, *UNRANGED}
+    assert {shape for page, shape in asked if page in PAGES} == set(FILTERS)
+    assert result.figures["dashboard.beside.p95_ms"] > 0
 
 
 def test_ingest_finds_every_answered_event_in_the_table_once(tmp_path: Path) -> None:

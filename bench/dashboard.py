@@ -1,0 +1,185 @@
+"""The dashboard over ten million events: how long each page's calls take, cold and warm, and what
+they take from ingest.
+
+Cold: a process just started, and the system made to forget the database before each call. Warm:
+asked again and again. Beside ingest: events arrive at half the peak, once without a viewer and
+once with one who opens page after page.
+"""
+
+import asyncio
+import shutil
+import time
+from array import array
+from collections import defaultdict
+from pathlib import Path
+
+import click
+import uvloop
+
+from bench import load, year
+from bench.audiences import Kept
+from bench.cli import Plan, bench
+from bench.console import Progress
+from bench.process import Collector, scratch_folder
+from bench.result import Run
+from bench.rooms import Stopwatch
+from bench.traffic import SHAPES
+from bench.viewer import FILTERS, RANGES, TOKEN, UNRANGED, Viewer, Watching, calls, run_of
+from collector.app import DATABASE
+from collector.people.identity import USER, number
+from collector.store import cursors, rollups
+from collector.store.database import open_database
+from collector.store.reader import Reader
+from collector.wire.visit import Places
+from collector.workers.rollups import Rollups
+
+_SETTINGS = {"COLLECTOR__ADMIN__TOKEN": TOKEN}
+_SHAPE = "batch20"
+
+
+@bench(
+    click.option("--events", type=int, help="[default: 10,000,000]"),
+    click.option("--people", type=int, help="[default: a tenth as many]"),
+    click.option("--folder", help="Filled if it is not there, and kept: to measure in pieces."),
+    click.option("--part", type=click.Choice(["all", "pages", "ingest"]), default="all"),
+)
+def dashboard(plan: Plan) -> tuple[list[Run], dict[str, float]]:
+    """A year of ten million events: every page cold and warm; ingest with and without a viewer."""
+    own = plan.own
+    events = int(own["events"] or plan.pick(20_000, 10_000_000))
+    folder = Path(own["folder"] or scratch_folder())
+    runs: list[Run] = []
+    try:
+        if not (folder / DATABASE).exists():
+            folder.mkdir(exist_ok=True)
+            runs.append(uvloop.run(_prepared(folder / DATABASE, own["people"], events)))
+        figures: dict[str, float] = {}
+        if own["part"] != "ingest":
+            runs += _cold(folder) + _warm(folder, 2 if plan.quick else 20)
+            figures |= _worst(runs)
+        if own["part"] != "pages":
+            beside, more = _beside(folder, plan.pick(1, 20), int(plan.pick(16, 256)))
+            runs += beside
+            figures |= more
+        return runs, figures
+    finally:
+        if not own["folder"]:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _prepared(path: Path, people: int | None, events: int) -> Run:
+    """The log filled, and counted by the collector's own follower: its processor time."""
+    await (await open_database(path, "full", 2000)).close()
+    year.fill(path, people or events // 10, events)
+    database = await open_database(path, "full", 2000)
+    reader = await Reader.open(path, limit_s=600)
+    step = Rollups(reader, database, Places(""))
+    step.rest = _no_rest
+    progress, watch = Progress("counting", 0), Stopwatch()
+    at = await database.run(cursors.position, rollups.CURSOR)
+    with watch:
+        while at < events:
+            at = await step(at, events)
+            progress.tick(f"{at:,}")
+    watch.events = events
+    await reader.close()
+    await database.close()
+    return watch.run("rollups", "year", None, progress)
+
+
+async def _no_rest(seconds: float) -> None:
+    await asyncio.sleep(0)
+
+
+def _serving(folder: Path) -> Kept:
+    return Kept(_SETTINGS, folder)
+
+
+def _all() -> dict[tuple[str, str, int], list[str]]:
+    """Addresses by page, filters and days."""
+    person = f"{number(year.SITE, USER, 'u5') & (1 << 64) - 1:016x}"
+    found: dict[tuple[str, str, int], list[str]] = defaultdict(list)
+    for page, paths in UNRANGED.items():
+        found[page, "none", 0] = [f"/api/{path.format(person=person)}" for path in paths]
+    for days in RANGES:
+        for kind in FILTERS:
+            for page, path in calls(days, kind):
+                found[page, kind, days].append(path)
+    return found
+
+
+def _cold(folder: Path) -> list[Run]:
+    return _asked(folder, 1, "cold")
+
+
+def _warm(folder: Path, times: int) -> list[Run]:
+    return _asked(folder, times, "warm")
+
+
+def _asked(folder: Path, times: int, load: str) -> list[Run]:
+    runs = []
+    with _serving(folder) as collector:
+        viewer, progress = Viewer(collector), Progress(f"pages, {load}", 0)
+        for (page, kind, days), paths in _all().items():
+            micros = array("I")
+            for path in paths:
+                if load == "warm":
+                    viewer.ask(path)
+                # What takes seconds is not asked so often.
+                rounds = times if kind != "two" else min(times, 3)
+                micros.extend(viewer.ask(path, load == "cold") for _ in range(rounds))
+                progress.tick(f"{page}, {kind}, {days} days")
+            runs.append(run_of(page, kind, load, days, micros))
+        viewer.close()
+        progress.end("done")
+    return runs
+
+
+def _worst(runs: list[Run]) -> dict[str, float]:
+    """The page with the highest 95th percentile, for each number of filters and range."""
+    worst: dict[str, float] = {}
+    for run in runs:
+        if run.latency:
+            days = f".{run.at['days']:g}_days" if run.at else ""
+            name = f"dashboard.{run.shape}{days}.{run.load}.p95_ms"
+            worst[name] = max(worst.get(name, 0), round(run.latency.curve["95"], 1))
+    return worst
+
+
+def _beside(folder: Path, seconds: float, connections: int) -> tuple[list[Run], dict[str, float]]:
+    with _serving(folder) as collector:
+        pool = collector.pool(_SHAPE)
+        peak = load.peak(collector, _SHAPE, pool, seconds / 2, connections)
+        rate = peak.events_per_s / SHAPES[_SHAPE] / 2
+        alone = load.offered(collector, _SHAPE, pool, rate, seconds, connections)
+        watching = Watching(Viewer(collector), RANGES[0], 0.1)
+        watching.start()
+        beside = load.offered(collector, _SHAPE, pool, rate, seconds, connections)
+        watching.end()
+        behind = _behind(collector)
+    alone.at, beside.at = {"viewers": 0}, {"viewers": 1}
+    seen = run_of("viewer", "none and one", "beside", RANGES[0], watching.micros)
+    assert seen.latency and alone.cpu_s and beside.cpu_s
+    return [peak, alone, beside, seen], {
+        "dashboard.ingest.with_over_without": round(
+            beside.events_per_s / max(1, alone.events_per_s), 3
+        ),
+        "dashboard.ingest.cpu_us_an_event_without": round(alone.cpu_s / alone.events * 1e6, 1),
+        "dashboard.ingest.cpu_us_an_event_with": round(beside.cpu_s / beside.events * 1e6, 1),
+        "dashboard.beside.p50_ms": round(seen.latency.p50, 1),
+        "dashboard.beside.p95_ms": round(seen.latency.curve["95"], 1),
+        "dashboard.not_yet_counted": behind,
+    }
+
+
+def _behind(collector: Collector) -> float:
+    """Events that the rollups have not come to."""
+
+    async def look() -> float:
+        reader = await Reader.open(collector.folder / DATABASE)
+        at = await reader.run(cursors.position, rollups.CURSOR)
+        await reader.close()
+        return (collector.last_seq() or 0) - at
+
+    time.sleep(0.1)
+    return asyncio.run(look())
