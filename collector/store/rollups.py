@@ -12,15 +12,8 @@ import msgspec
 import xxhash
 from pysqlite3 import dbapi2 as sqlite
 
-    """0 for nobody: whoever enters an audience is not there because of it."""
-    if not row.visitor or row.event in OWN_EVENTS:
-        return 0
-    return visitor_hash(row.site, row.visitor)
-
-
-def visitor_hash(site: str, visitor: str) -> int:
-    """Signed as SQLite has it; 0 is nobody."""
-    digest = xxhash.xxh3_64_intdigest(f"{site}\0{visitor}")
+from collector.audience.rule import OWN_EVENTS
+from collector.people.commerce import LEADS, PURCHASES
 from collector.store import cursors, seals
 from collector.store.hits import COLUMNS
 
@@ -141,20 +134,15 @@ def _texts(one: Seen) -> tuple[str, ...]:
 
 
 def _hash(row: Row) -> int:
-<<<<<<< HEAD
-    """Of site and visitor, signed as SQLite has it; 0 for nobody: whoever enters an audience is
-    not there because of it."""
+    """0 for nobody: whoever enters an audience is not there because of it."""
     if not row.visitor or row.event in OWN_EVENTS:
         return 0
-    digest = xxhash.xxh3_64_intdigest(f"{row.site}\0{row.visitor}")
-=======
-    return visitor_hash(row.site, row.visitor) if row.visitor else 0
+    return visitor_hash(row.site, row.visitor)
 
 
 def visitor_hash(site: str, visitor: str) -> int:
     """Signed as SQLite has it; 0 is nobody."""
     digest = xxhash.xxh3_64_intdigest(f"{site}\0{visitor}")
->>>>>>> 0f93dff (Erasing and retention reach hits and roll-ups; what is asked of purchases and leads is answered from hits of their own)
     return (digest - (1 << 64) if digest >> 63 else digest) or 1
 
 
