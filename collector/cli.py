@@ -18,6 +18,7 @@ from collector import __version__, cli_demo, logs, manager, onefile, snippet
 from collector.admin.auth import token_file
 from collector.app import DATABASE, App
 from collector.cli_audience import audience
+from collector.cli_backup import backup, verify
 from collector.cli_data import export, import_
 from collector.cli_doctor import doctor
 from collector.cli_forward import audit, forward, schema
@@ -227,6 +228,7 @@ def check_config(file: Path | None, data: str | None) -> None:
 for command in (
     audience,
     audit,
+    backup,
     doctor,
     export,
     forward,
@@ -235,6 +237,7 @@ for command in (
     access,
     import_,
     rebuild,
+    verify,
 ):
     main.add_command(command)
 

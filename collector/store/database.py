@@ -161,7 +161,7 @@ def _is_new(connection: sqlite.Connection) -> bool:
 def _migrate(connection: sqlite.Connection) -> None:
     """Bring the schema up to date, forward only, each step in a transaction of its own."""
     version = connection.execute("PRAGMA user_version").fetchone()[0]
-    steps = _migrations()
+    steps = migrations()
     if version > len(steps):
         raise CollectorError(
             f"the database has schema {version}, this collector knows {len(steps)}: "
@@ -180,7 +180,7 @@ def _migrate(connection: sqlite.Connection) -> None:
             raise
 
 
-def _migrations() -> list[str]:
+def migrations() -> list[str]:
     folder = resources.files("collector.store") / "migrations"
     files = sorted(f.name for f in folder.iterdir() if f.name.endswith(".sql"))
     return [(folder / name).read_text("utf-8") for name in files]

@@ -25,7 +25,7 @@ async def test_a_new_file_gets_the_schema_and_its_settings(tmp_path):
     database = await opened(tmp_path / "new" / "collector.db")
 
     for pragma, value in (
-        ("user_version", len(db._migrations())),
+        ("user_version", len(db.migrations())),
         ("application_id", db.APPLICATION_ID),
         ("journal_mode", "wal"),
         ("synchronous", 2),
@@ -53,13 +53,13 @@ async def test_opening_again_changes_nothing(tmp_path):
 async def test_a_half_done_migration_is_rolled_back(tmp_path, monkeypatch):
     path = tmp_path / "collector.db"
     await (await opened(path)).close()
-    steps = db._migrations()
+    steps = db.migrations()
     broken = "CREATE TABLE half (a);\nINSERT INTO nowhere VALUES (1);\n"
-    monkeypatch.setattr(db, "_migrations", lambda: [*steps, broken])
+    monkeypatch.setattr(db, "migrations", lambda: [*steps, broken])
     with pytest.raises(CollectorError, match="nowhere"):
         await opened(path)
 
-    monkeypatch.setattr(db, "_migrations", lambda: [*steps, "CREATE TABLE whole (a);\n"])
+    monkeypatch.setattr(db, "migrations", lambda: [*steps, "CREATE TABLE whole (a);\n"])
     database = await opened(path)
 
     tables = await ask(database, "SELECT name FROM sqlite_schema WHERE name IN ('half', 'whole')")
