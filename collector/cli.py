@@ -19,10 +19,12 @@ from collector.admin.auth import token_file
 from collector.app import DATABASE, App
 from collector.cli_audience import audience
 from collector.cli_backup import backup, verify
+from collector.cli_completion import completion
 from collector.cli_data import export, import_
 from collector.cli_doctor import doctor
 from collector.cli_forward import audit, forward, schema
 from collector.cli_people import access, forget, rebuild
+from collector.cli_watch import rejected, stats, tail
 from collector.config import Config
 from collector.errors import CollectorError
 from collector.ingest.sites import DEFAULT_SITE, Sites
@@ -229,6 +231,7 @@ for command in (
     audience,
     audit,
     backup,
+    completion,
     doctor,
     export,
     forward,
@@ -237,6 +240,9 @@ for command in (
     access,
     import_,
     rebuild,
+    rejected,
+    stats,
+    tail,
     verify,
 ):
     main.add_command(command)

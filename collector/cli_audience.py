@@ -18,7 +18,7 @@ from collector.clock import iso, now_ms
 from collector.config import Config
 from collector.errors import CollectorError
 from collector.membership import exported
-from collector.options import config_option, data_option, load_config, say_error
+from collector.options import config_option, data_option, json_option, load_config, say_error
 from collector.store import histories, members, saved
 from collector.store.reader import Reader
 from collector.workers.preview import preview as previewed
@@ -34,11 +34,15 @@ def audience() -> None:
 @audience.command(name="list")
 @config_option
 @data_option
-def list_(file: Path | None, data: str | None) -> None:
+@json_option
+def list_(file: Path | None, data: str | None, as_json: bool) -> None:
     """Show the audiences and how many belong to each."""
 
     async def work(reader: Reader) -> None:
         found = await reader.run(members.summaries)
+        if as_json:
+            click.echo(msgspec.json.encode(found))
+            return
         if not found:
             click.echo("No audience: none in the settings ([[audience]]), none saved.")
         for shown in found:
@@ -53,13 +57,17 @@ def list_(file: Path | None, data: str | None) -> None:
 @data_option
 @click.argument("name")
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True)
-def show_members(file: Path | None, data: str | None, name: str, limit: int) -> None:
+@json_option
+def show_members(file: Path | None, data: str | None, name: str, limit: int, as_json: bool) -> None:
     """Show members of NAME: person, user id, e-mail, since when."""
 
     async def work(reader: Reader) -> None:
         left = limit
         async for portion in _members(reader, name, None):
             for person in portion[:left]:
+                if as_json:
+                    click.echo(msgspec.json.encode(msgspec.structs.asdict(person)))
+                    continue
                 known = person.user_id or "-", person.email or "-"
                 click.echo(f"{person.person_id}  {known[0]}  {known[1]}  {iso(person.entered_at)}")
             left -= len(portion)
@@ -107,6 +115,7 @@ def export(
 @click.option("--rule", "rule_file", type=click.Path(path_type=Path), help="A rule, TOML or JSON.")
 @click.option("--at", help="The moment, as 2026-01-31 or with a time; UTC [default: now].")
 @click.option("--site", default="", help="People of this site only.")
+@json_option
 def preview(
     file: Path | None,
     data: str | None,
@@ -114,6 +123,7 @@ def preview(
     rule_file: Path | None,
     at: str | None,
     site: str,
+    as_json: bool,
 ) -> None:
     """Try audience NAME, or a rule from a file, as of any past moment."""
     config = load_config(file, data=data)
@@ -133,6 +143,10 @@ def preview(
             examples += found[: 10 - len(examples)]
             if sys.stderr.isatty():
                 click.echo(f"\r{looked:,} people", nl=False, err=True)
+        if as_json:
+            said = {"at": moment, "people": looked, "members": belonged, "examples": examples}
+            click.echo(msgspec.json.encode(said))
+            return
         click.echo(f"At {iso(moment)} {belonged:,} of {looked:,} people belonged.")
         profiles = await reader.run(histories.profiles, examples) if examples else []
         for profile in profiles:

@@ -14,7 +14,7 @@ from collector.admin.auth import token_file
 from collector.config import Config, split_listen
 from collector.errors import CollectorError
 from collector.forwarding import describe
-from collector.options import config_option, data_option, load_config, say_error
+from collector.options import config_option, data_option, json_option, load_config, say_error
 from collector.upstream.clickhouse import schema as tables
 from collector.workers.forwarder import Status
 
@@ -32,7 +32,7 @@ def forward() -> None:
 @config_option
 @data_option
 @_admin_option
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@json_option
 def status(file: Path | None, data: str | None, admin: str | None, as_json: bool) -> None:
     """Show each upstream's lag, last error and next try."""
     config = load_config(file, data=data, admin__listen=admin)
@@ -62,6 +62,7 @@ def status(file: Path | None, data: str | None, admin: str | None, as_json: bool
 @click.argument("name")
 @click.option("--to", help="A time, as 2026-01-31T12:00:00Z; without zone it is UTC.")
 @click.option("--seq", type=click.IntRange(0), help="The number of the last event to leave out.")
+@json_option
 def rewind(
     file: Path | None,
     data: str | None,
@@ -69,6 +70,7 @@ def rewind(
     name: str,
     to: str | None,
     seq: int | None,
+    as_json: bool,
 ) -> None:
     """Send again to upstream NAME what came since a time or a number.
 
@@ -78,6 +80,9 @@ def rewind(
         say_error(CollectorError("one of --to and --seq is needed"))
     wanted = {"seq": seq} if to is None else {"time": _milliseconds(to)}
     body = ask(config, "POST", f"/api/forward/{name}/rewind", msgspec.json.encode(wanted))
+    if as_json:
+        click.echo(body)
+        return
     click.echo(f"{name} goes on after event {msgspec.json.decode(body)['seq']:,}")
 
 
@@ -136,7 +141,7 @@ def message_of(said: bytes) -> str:
 @data_option
 @_admin_option
 @click.argument("name", required=False)
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@json_option
 def audit(
     file: Path | None, data: str | None, admin: str | None, name: str | None, as_json: bool
 ) -> None:

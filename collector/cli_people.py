@@ -16,7 +16,7 @@ from collector.cli_forward import ask
 from collector.config import Config
 from collector.errors import CollectorError
 from collector.ingest.sites import DEFAULT_SITE
-from collector.options import config_option, data_option, load_config, say_error
+from collector.options import config_option, data_option, json_option, load_config, say_error
 from collector.persons import Persons
 from collector.store import cursors, erase, people, visits
 from collector.store import database as db
@@ -45,6 +45,7 @@ def _of_person(command: Callable[..., None]) -> Callable[..., None]:
 @click.command()
 @_of_person
 @click.option("--lift", is_flag=True, help="Let the name be recorded again; erases nothing.")
+@json_option
 def forget(
     file: Path | None,
     data: str | None,
@@ -53,17 +54,21 @@ def forget(
     email: str | None,
     site: str | None,
     lift: bool,
+    as_json: bool,
 ) -> None:
     """Erase a person everywhere, keep it from coming back, and prove it."""
     config = load_config(file, data=data)
     try:
         kind, value = named(user, anonymous, email)
         if lift:
-            _lift(config, kind, value, site)
+            _lift(config, kind, value, site, as_json)
             return
         report = _forget(config, {"user": user, "anonymous": anonymous, "email": email}, site)
     except CollectorError as error:
         say_error(error)
+    if as_json:
+        click.echo(msgspec.json.encode(report))
+        sys.exit(1 if report.found_in else 0)
     _show(config, report)
 
 
@@ -91,17 +96,18 @@ def _show(config: Config, report: Report) -> None:
     click.echo(f"Searched every file in {config.data}: {report.searched_for} names, none found.")
 
 
-def _lift(config: Config, kind: str, value: str, site: str | None) -> None:
+def _lift(config: Config, kind: str, value: str, site: str | None, as_json: bool) -> None:
     if is_running(config):
         raise CollectorError("--lift: stop the collector first")
     suppressed = Suppressed(Path(config.data))
     sites = [site] if site else _sites(config)
     lifted = suppressed.lift((name, kind, value) for name in sites)
-    click.echo(f"{lifted} names may be recorded again")
+    click.echo(f'{{"lifted":{lifted}}}' if as_json else f"{lifted} names may be recorded again")
 
 
 @click.command()
 @_of_person
+@json_option
 def access(
     file: Path | None,
     data: str | None,
@@ -109,8 +115,9 @@ def access(
     anonymous: str | None,
     email: str | None,
     site: str | None,
+    as_json: bool,
 ) -> None:
-    """Print all that is stored of a person, a JSON object a row."""
+    """Print all that is stored of a person, a JSON object a row (with and without --json)."""
     config = load_config(file, data=data)
 
     async def show(finder: Finder) -> None:
@@ -128,19 +135,24 @@ def access(
 @click.command()
 @config_option
 @data_option
-def rebuild(file: Path | None, data: str | None) -> None:
+@json_option
+def rebuild(file: Path | None, data: str | None, as_json: bool) -> None:
     """Make people, purchases and leads anew from the log."""
     config = load_config(file, data=data)
     try:
         if is_running(config):
-            said = msgspec.json.decode(ask(config, "POST", "/api/rebuild", b"", timeout_s=600))
+            answer = ask(config, "POST", "/api/rebuild", b"", timeout_s=600)
+            said = msgspec.json.decode(answer)
+            if as_json:
+                click.echo(answer)
+                return
             click.echo(f"The running collector makes them anew from {said['events']:,} events;")
             click.echo("collector_projector_lag_events on /metrics tells how far it is.")
             return
         count = asyncio.run(_alone(config, _rebuild))
     except CollectorError as error:
         say_error(error)
-    click.echo(f"Made anew from {count:,} events.")
+    click.echo(f'{{"events":{count}}}' if as_json else f"Made anew from {count:,} events.")
 
 
 async def _rebuild(persons: Persons) -> int:

@@ -122,12 +122,14 @@ def _contents(connection: sqlite.Connection, schema: int) -> Contents:
         if name in tables
     }
     times = "SELECT min(received_at), max(received_at) FROM events"
+    first, last = connection.execute(times).fetchone()
     node = connection.execute("SELECT value FROM meta WHERE name = 'node_id'").fetchone()
     return Contents(
         str(node[0]) if node else "",
         schema,
         _last_seq(connection),
-        *connection.execute(times).fetchone(),
+        first,
+        last,
         counts,
     )
 

@@ -56,10 +56,13 @@ def _cells() -> str:
     return ", ".join(iso.format(name) if name in _TIMES else name for name in COLUMNS)
 
 
-# `ndjson`: a line; `csv`: a row's cells; `record`: an object whose values are all scalars.
+_BRIEF = "received_at, site, type, event, user_id, anonymous_id, path, bot, violations, properties"
+# `ndjson`: a line; `brief`: what `tail` shows; `csv`: a row's cells; `record`: an object of
+# scalars.
 FORMS = {
     "ndjson": _line(),
     "csv": _cells(),
+    "brief": _BRIEF,
     "record": f"json_object({', '.join(chr(39) + n + chr(39) + ',' + n for n in COLUMNS)})",
 }
 MATCHES = (
@@ -91,6 +94,19 @@ def portion(
     if len(rows) == limit:
         upto = rows[-1][0]
     return Portion([row[1:] for row in rows], upto)
+
+
+def latest(
+    connection: sqlite.Connection, form: str, wanted: Filter, limit: int
+) -> tuple[list[tuple[str | int | None, ...]], int]:
+    """The last rows among the newest numbers, in order, and the last number."""
+    last = bounds(connection)[1]
+    rows = connection.execute(
+        f"SELECT {FORMS[form]} FROM events WHERE seq > ?1 AND seq <= ?2 AND {MATCHES} "
+        "ORDER BY seq DESC LIMIT ?3",
+        (last - _SPAN, last, limit, *wanted.parameters),
+    ).fetchall()
+    return rows[::-1], last
 
 
 def bounds(connection: sqlite.Connection) -> tuple[int, int]:

@@ -1,0 +1,44 @@
+"""What was refused under a valid key, for who looks into it."""
+
+from typing import Any
+
+import msgspec
+from pysqlite3 import dbapi2 as sqlite
+
+
+class Refusals(msgspec.Struct, frozen=True):
+    """Which refused events: `since` <= time < `until` in milliseconds; None or empty is any."""
+
+    since: int | None = None
+    until: int | None = None
+    sites: tuple[str, ...] = ()
+    codes: tuple[str, ...] = ()
+
+    @property
+    def parameters(self) -> tuple[int | str | None, ...]:
+        lists = (
+            msgspec.json.encode(names).decode() if names else None
+            for names in (self.sites, self.codes)
+        )
+        return (self.since, self.until, *lists)
+
+
+_REFUSED = """FROM rejected WHERE (?1 IS NULL OR received_at >= ?1)
+    AND (?2 IS NULL OR received_at < ?2)
+    AND (?3 IS NULL OR site IN (SELECT value FROM json_each(?3)))
+    AND (?4 IS NULL OR code IN (SELECT value FROM json_each(?4)))"""
+
+
+def newest(connection: sqlite.Connection, wanted: Refusals, limit: int) -> list[dict[str, Any]]:
+    """The newest refused events first."""
+    columns = "id, site, received_at, batch_index, status, code, message, body"
+    query = f"SELECT {columns} {_REFUSED} ORDER BY id DESC LIMIT ?5"
+    cursor = connection.execute(query, (*wanted.parameters, limit))
+    names = [column[0] for column in cursor.description]
+    return [dict(zip(names, row, strict=True)) for row in cursor]
+
+
+def counts(connection: sqlite.Connection, wanted: Refusals) -> dict[str, int]:
+    """How many of each code are kept."""
+    query = f"SELECT code, count(*) {_REFUSED} GROUP BY code ORDER BY 2 DESC"
+    return dict(connection.execute(query, wanted.parameters).fetchall())
