@@ -33,9 +33,11 @@ from collector.metrics import Exporter, Metrics, resident_bytes
 from collector.persons import Persons
 from collector.store import database as db
 from collector.store.edges import open_edges
+from collector.store.erasures import Erasures
 from collector.store.log import EventLog, claim, open_log
 from collector.store.reader import Reader
 from collector.store.salts import destroy_salt
+from collector.upstream import table
 from collector.workers.courtesy import Courtesy
 from collector.workers.salts import Salts
 from collector.workers.writer import Writer
@@ -88,7 +90,8 @@ class App:
                 self._log, config.store, self.metrics, self.exporter.commit_seconds.observe, edges
             )
             self.writer.start()
-            self.forwarding = Forwarding(config, self._database, self._log, self.writer)
+            erasures = Erasures(self.data)
+            self.forwarding = Forwarding(config, self._database, self._log, self.writer, erasures)
             await self.forwarding.start()
             self.exporter.parts.append(self.forwarding.metrics)
             visitors = Visitors(config.privacy, config.public_url, await self._cookie_secret())
@@ -101,6 +104,7 @@ class App:
                 await self._reader(),
                 self.data,
                 self._courtesy,
+                erasures,
             )
             self._service = Service(
                 config,
@@ -117,8 +121,7 @@ class App:
             await self.persons.start(self.writer.committed)
             await self._start_membership()
             await self._start_dashboard()
-            desk = EdgeDesk(config.edge, self.forwarding.fleet)
-            self._routes = Routes(config, self._service, self.ready, desk)
+            self._routes = Routes(config, self._service, self.ready, self._desk(config))
             self._server = await self._listeners.public(config, self._routes, self._service)
             app = make_app(self.token, config.admin, self.exporter.text, self._api())
             await self._listeners.admin(config, app)
@@ -181,13 +184,17 @@ class App:
         self.config = new
         self.sites.configure(new.site, keys)
         self.persons.sites = [site.name for site in self.sites.all]
+        self.persons.tells = table.that_erase(new.forward)
         await self._keep_salts()
         self._service.configure(new, visitors)
         self._intake.configure(new)
-        self._routes.configure(new, EdgeDesk(new.edge, self.forwarding.fleet))
+        self._routes.configure(new, self._desk(new))
         self._server.heads.forget()
         logs.set_level(new.log.level)
         return left
+
+    def _desk(self, config: Config) -> EdgeDesk:
+        return EdgeDesk(config.edge, self.forwarding.fleet, self.persons.note_erasure)
 
     @property
     def public_port(self) -> int:

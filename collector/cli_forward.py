@@ -149,7 +149,7 @@ def audit(
 
     NAME: the upstream [default: each that is a centre]. Exits with 1 when something is lost."""
     config = load_config(file, data=data, admin__listen=admin)
-    centres = [f.name for f in config.forward if f.key.startswith("ek_") and f.kind == "http"]
+    centres = [f.name for f in config.forward if f.is_centre]
     lost = 0
     for upstream in [name] if name else centres:
         total = _audit(config, upstream)

@@ -23,6 +23,7 @@ from collector.store import database as db
 from collector.store.log import claim
 from collector.store.reader import Reader
 from collector.store.suppressed import Suppressed
+from collector.upstream.table import erases
 from collector.workers.erasure import Finder, Report, as_line, named
 
 T = TypeVar("T")
@@ -89,7 +90,10 @@ def _show(config: Config, report: Report) -> None:
     for table, count in report.removed.items():
         click.echo(f"  removed: {count:,} {table}")
     for upstream in config.forward:
-        click.echo(f"  was forwarded to {upstream.name}: to be erased there too")
+        if erases(upstream):
+            click.echo(f"  {upstream.name} is told: `collector forward status` says whether it was")
+        else:
+            click.echo(f"  was forwarded to {upstream.name} ({upstream.kind}): to be erased there")
     if report.found_in:
         click.echo(f"NOT gone from: {', '.join(report.found_in)}")
         sys.exit(1)

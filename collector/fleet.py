@@ -22,6 +22,10 @@ class Edge(Section, frozen=True):
             description="the secret that the edge sends with; starts with ek_",
         ),
     ]
+    sites: Annotated[
+        tuple[str, ...],
+        Meta(description="it speaks for these sites only, events and erasures; none: all"),
+    ] = ()
     silent_s: Annotated[
         Seconds,
         Meta(description="not heard of for so long, it is shown as silent", extra_json_schema=_S),
@@ -156,6 +160,11 @@ class Forward(Section, frozen=True):
             extra_json_schema=_S,
         ),
     ] = 300.0
+
+    @property
+    def is_centre(self) -> bool:
+        """A collector whose edge this is."""
+        return self.kind == "http" and self.key.startswith("ek_")
 
 
 class Spool(Section, frozen=True):

@@ -11,6 +11,7 @@ from collector.config import Config
 from collector.errors import CollectorError
 from collector.store import audit, outgoing
 from collector.store import database as db
+from collector.store.erasures import Erasures
 from collector.store.log import EventLog
 from collector.store.reader import Reader
 from collector.upstream import table
@@ -21,12 +22,18 @@ from collector.workers.fleet import Fleet
 from collector.workers.forwarder import Forwarder, Status, open_forwarder
 from collector.workers.heartbeat import Heartbeat
 from collector.workers.spool import Spool
+from collector.workers.teller import Teller
 from collector.workers.writer import Writer
 
 
 class Forwarding:
     def __init__(
-        self, config: Config, database: db.Database, event_log: EventLog, writer: Writer
+        self,
+        config: Config,
+        database: db.Database,
+        event_log: EventLog,
+        writer: Writer,
+        erasures: Erasures,
     ) -> None:
         self.forwarders: list[Forwarder] = []
         self.auditors: dict[str, Auditor] = {}
@@ -36,7 +43,9 @@ class Forwarding:
         self._database = database
         self._log = event_log
         self._writer = writer
+        self._erasures = erasures
         self._heartbeats: list[Heartbeat] = []
+        self._tellers: dict[str, Teller] = {}
 
     async def start(self) -> None:
         self.fleet = Fleet(self._config.edge, self._database, await self._reader())
@@ -55,6 +64,9 @@ class Forwarding:
             if isinstance(upstream, Http) and upstream.exact:
                 await self._be_an_edge(forwarder, upstream)
             forwarder.start()
+            if upstream.erases:
+                self._tellers[forwarder.name] = Teller(forwarder, self._erasures)
+                self._tellers[forwarder.name].start()
         if self.forwarders:
             await self._start_spool()
 
@@ -88,12 +100,13 @@ class Forwarding:
         twice or left out. Raises CollectorError, and then it is stopped."""
         await self.stop()
         self.forwarders, self.auditors, self._heartbeats, self.spool = [], {}, [], None
+        self._tellers = {}
         self._config = config
         await self.start()
 
     async def stop(self) -> None:
-        parts: list[Heartbeat | Auditor | Spool | Fleet] = [*self._heartbeats]
-        parts += self.auditors.values()
+        parts: list[Heartbeat | Auditor | Spool | Fleet | Teller] = [*self._heartbeats]
+        parts += [*self.auditors.values(), *self._tellers.values()]
         if self.spool is not None:
             parts.append(self.spool)
         if hasattr(self, "fleet"):
@@ -126,7 +139,13 @@ class Forwarding:
                 yield GaugeMetricFamily(f"collector_{name}", text, value=value)
 
     def status(self) -> list[Status]:
-        return [forwarder.status() for forwarder in self.forwarders]
+        return [self._status_of(forwarder) for forwarder in self.forwarders]
+
+    def _status_of(self, forwarder: Forwarder) -> Status:
+        status, teller = forwarder.status(), self._tellers.get(forwarder.name)
+        if teller is None:
+            return status
+        return msgspec.structs.replace(status, erasures=teller.waiting, erasure_error=teller.error)
 
     def rows(self) -> dict[str, str]:
         """Of the status page."""
@@ -189,4 +208,7 @@ def describe(status: Status) -> str:
         said += f" ({status.lag_s:,.0f} s)"
     if status.state != "running" and status.last_error:
         said += f": {status.last_error}"
+    if status.erasures:
+        said += f"; {status.erasures:,} erasures to be passed on"
+        said += f" ({status.erasure_error})" if status.erasure_error else ""
     return said

@@ -8,13 +8,17 @@ from pathlib import Path
 
 from aiohttp import web
 
+from collector import clock
 from collector.admin import persons
 from collector.config import Config
+from collector.errors import CollectorError
 from collector.membership import Membership
 from collector.store import cursors, erase, people, retention, visits
 from collector.store.database import Database
+from collector.store.erasures import Erasure, Erasures
 from collector.store.reader import Reader
-from collector.store.suppressed import Suppressed
+from collector.store.suppressed import Name, Suppressed
+from collector.upstream.table import that_erase
 from collector.workers.courtesy import Courtesy
 from collector.workers.erasure import Eraser, Report, as_line, named
 from collector.workers.follow import Committed, Follower
@@ -23,6 +27,8 @@ from collector.workers.retention import SNAPSHOT, Retention, Snapshot
 from collector.workers.visits import Visits
 
 log = logging.getLogger(__name__)
+
+_REST_S = 5.0
 
 
 class Persons:
@@ -36,13 +42,17 @@ class Persons:
         reader: Reader,
         data: Path,
         courtesy: Courtesy | None = None,
+        erasures: Erasures | None = None,
     ) -> None:
         """Without `courtesy` as fast as can be."""
+        self.erasures = erasures or Erasures(data)
+        self._erasing: asyncio.Task[None] | None = None
         self._config = config
         self._courtesy = courtesy
         self._folder = data
         self._snapshot: Snapshot | None = None
         self.sites = sites
+        self.tells = that_erase(config.forward)
         self.reader = reader
         self._follows = config.profile != "edge"
         self._database = database
@@ -59,12 +69,14 @@ class Persons:
         self.membership: Membership | None = None
         self._committed = Committed()
         self._returning: asyncio.Task[None] | None = None
+        self._one_erasure = asyncio.Lock()
 
     async def start(self, committed: Committed) -> None:
         self.retention.start()
+        self._committed = committed
+        self._erasing = asyncio.create_task(self._erase_noted(), name="erasures")
         if not self._follows:
             return
-        self._committed = committed
         # A reader of its own: what it reads at once takes half a second.
         self.visits = Visits(
             await Reader.open(self._database.path),
@@ -76,10 +88,10 @@ class Persons:
         self._returning = asyncio.create_task(self._send_back(), name="forgotten")
 
     async def stop(self) -> None:
-        if self._returning:
-            self._returning.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._returning
+        for task in (self._returning, self._erasing):
+            if task:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
         await self.retention.stop()
         if self.follower:
             await self.follower.stop()
@@ -105,7 +117,58 @@ class Persons:
         self, user: str | None, anonymous: str | None, email: str | None, site: str | None
     ) -> Report:
         kind, value = named(user, anonymous, email)
+        await self._caught_up()
         target = await self.eraser.find(kind, value, [site] if site else self.sites)
+        if not self._follows:
+            await self.eraser.find_in_log(target)
+        async with self._one_erasure:
+            told = self.tells
+            noted = self.erasures.add(target.names, told, clock.now_ms()) if told else None
+            report = await self._erase(target)
+            if noted:
+                await self._note_done(noted, target)
+        return report
+
+    def note_erasure(self, known_as: str, names: list[Name], sites: list[str] | None) -> None:
+        """An edge wants them forgotten: on disk when this returns, and done some time later.
+        Passed on to whom this collector forwards to."""
+        self.erasures.add(names, self.tells, clock.now_ms(), sites, known_as)
+
+    async def _erase_noted(self) -> None:
+        """What edges asked for, and what a kill has cut off."""
+        while True:
+            await self.erasures.next(None)
+            try:
+                async with self._one_erasure:
+                    for erasure in self.erasures.of(None):
+                        await self._erase_one(erasure)
+            except CollectorError as error:
+                log.warning("an erasure is kept and tried again: %s", error)
+                await asyncio.sleep(_REST_S)
+            except Exception:  # supervised: it stays noted and is tried again
+                log.exception("an erasure failed, it is tried again")
+                await asyncio.sleep(_REST_S)
+
+    async def _erase_one(self, erasure: Erasure) -> None:
+        await self._caught_up()
+        find = self.eraser.find
+        targets = [await find(kind, value, [site]) for site, kind, value in erasure.names]
+        target = erase.together(targets, erasure.sites)
+        report = await self._erase(target)
+        await self._note_done(erasure, target)
+        said = ", ".join(f"{count} {name}" for name, count in report.removed.items()) or "nothing"
+        log.info("erasure %s: %d people, removed: %s", erasure.id, report.people, said)
+
+    async def _caught_up(self) -> None:
+        """Until the projector knows all that had come by now of who is who."""
+        if self.follower:
+            await self.reached.beyond(self._committed.seq - 1)
+
+    async def _note_done(self, erasure: Erasure, target: erase.Target) -> None:
+        seq = await self._database.run(erase.highest_seq)
+        self.erasures.done_here(erasure, seq, target.names)
+
+    async def _erase(self, target: erase.Target) -> Report:
         async with self.retention.lock:
             if (self._folder / SNAPSHOT).exists():
                 self.eraser.snapshot = await self.open_snapshot()
@@ -133,7 +196,7 @@ class Persons:
                 position = await self._emptied()
             if self.follower:
                 await self._follow(position)
-        return self.lag
+        return max(0, self._committed.seq - position)
 
     async def _emptied(self) -> int:
         """End what `begin_anew` began, if it did; returns where the projector goes on."""

@@ -180,6 +180,9 @@ class Service:
         self, call: Call, events: list[Event], protocol: Protocol, request: Request, reply: Reply
     ) -> None:
         edge = self._edge_keys.authenticate(call.key)
+        if edge.sites:
+            for site in {event.site for event in events}.difference(edge.sites):
+                raise Refused(400, "invalid_event", f"edge {edge.name} has no say in site {site}")
         if not events:
             reply(protocol.answer([], 0))
             return
@@ -188,7 +191,7 @@ class Service:
             covers = self.suppressed.covers
             events = [emptied(event) if covers(event) else event for event in events]
         answer, refuse = protocol.answer([], len(events)), self._unavailable[protocol]
-        self._writer.submit(events, [], len(request.body), reply, answer, refuse, edge, text)
+        self._writer.submit(events, [], len(request.body), reply, answer, refuse, edge.name, text)
         self.metrics.accepted_events += len(events)
 
     def _cannot_store(self, protocol: Protocol, error: CollectorError) -> Answer:

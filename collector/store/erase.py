@@ -12,6 +12,7 @@ from pysqlite3 import dbapi2 as sqlite
 
 from collector.people.project import Changes
 from collector.store import audiences, cursors, people, purchases, rollups, seals
+from collector.store.suppressed import Name
 
 _encode = msgspec.json.Encoder().encode
 OWN = frozenset(
@@ -34,12 +35,18 @@ class Target(msgspec.Struct):
     keys: list[int]
     shared: list[int]
     names: list[tuple[str, str, str]]
+    sites: list[str] | None = None  # nothing of others is touched; None: all
 
     @property
     def needles(self) -> list[str]:
         """What must be nowhere: in lower case, addresses also as they stand in a URL."""
         values = {value.lower() for _, _, value in self.names if len(value) >= _LEAST_CHARS}
         return sorted(values | {value.replace("@", "%40") for value in values})
+
+    @property
+    def everywhere(self) -> list[str]:
+        """Those names where it cannot be told which site a text is of."""
+        return self.needles if self.sites is None else []
 
 
 def find(connection: sqlite.Connection, kind: str, value: str, site: str | None) -> Target:
@@ -76,6 +83,17 @@ def find(connection: sqlite.Connection, kind: str, value: str, site: str | None)
     )
 
 
+def together(targets: list[Target], sites: list[str] | None) -> Target:
+    """One person of several, on those sites."""
+    return Target(
+        sorted({number for target in targets for number in target.people}),
+        sorted({key for target in targets for key in target.keys}),
+        sorted({key for target in targets for key in target.shared}),
+        sorted({name for target in targets for name in target.names}),
+        sites,
+    )
+
+
 _OWN_EVENTS = """SELECT json_group_array(e.seq) FROM person_events AS e WHERE e.seq > ?1
   AND e.seq <= ?2 AND (
     e.person_id IN (SELECT printf('%016x', value) FROM json_each(?3))
@@ -91,7 +109,24 @@ _FREE_TEXT = ("event", "user_id", "group_id", "url", "path", "title", "referrer"
               "traits", "context", "user_agent", "violations")  # fmt: skip
 _ALL_TEXT = " || ' ' || ".join(f"coalesce({name}, '')" for name in _FREE_TEXT)
 _MENTIONS = f"""SELECT json_group_array(seq) FROM events WHERE seq > ?1 AND seq <= ?2
+  AND (?4 IS NULL OR site IN (SELECT value FROM json_each(?4)))
   AND EXISTS (SELECT 1 FROM json_each(?3) AS j WHERE instr(lower({_ALL_TEXT}), j.value))"""
+
+
+_TIES = """SELECT DISTINCT site, user_id, anonymous_id FROM events WHERE seq > ?1 AND seq <= ?2
+  AND type = 'identify' AND user_id IS NOT NULL AND EXISTS (SELECT 1 FROM json_each(?3) AS j
+    WHERE j.value ->> 0 = site AND j.value ->> 2 = CASE j.value ->> 1 WHEN 'user' THEN user_id
+      WHEN 'anonymous' THEN anonymous_id ELSE lower(traits ->> '$.email') END)"""
+
+
+def ties(
+    connection: sqlite.Connection, names: list[Name], after: int, last_seq: int
+) -> list[tuple[str, str, str | None]]:
+    """Site, user and visitor of the identify calls that speak of one of the names."""
+    rows: list[tuple[str, str, str | None]] = connection.execute(
+        _TIES, (after, last_seq, _text(names))
+    ).fetchall()
+    return rows
 
 
 def own_events(
@@ -106,7 +141,7 @@ def mentions(connection: sqlite.Connection, target: Target, after: int, last_seq
     """The numbers of the events that hold one of the names in their text."""
     if not target.needles:
         return []
-    values = (after, last_seq, _text(target.needles))
+    values = (after, last_seq, _text(target.needles), target.sites and _text(target.sites))
     return _numbers(connection.execute(_MENTIONS, values).fetchone()[0])
 
 
@@ -199,23 +234,29 @@ def erase_people(
                     ).rowcount
                 )
         people.put(connection, changes, repeat_ms)
-        _strike_traits(connection, target.needles)
+        _strike_traits(connection, target)
         counts["rollup_visitors"] = rollups.forget_visitors(connection, target.names)
-        _strike_rollup_names(connection, target.needles)
+        _strike_rollup_names(connection, target.everywhere)
         counts |= audiences.erase(
-            connection, target.people, target.keys, target.shared, target.needles
+            connection,
+            target.people,
+            target.keys,
+            target.shared,
+            target.everywhere,
         )
         for table in _other_tables(connection):
             counts[table] = _erase_rows(connection, table, target)
     return {table: count for table, count in counts.items() if count}
 
 
-def _strike_traits(connection: sqlite.Connection, needles: list[str]) -> None:
+def _strike_traits(connection: sqlite.Connection, target: Target) -> None:
     """What others said of themselves in the erased names goes from their traits."""
+    needles = target.needles
     found = connection.execute(
         "SELECT number, person, traits FROM person_keys WHERE EXISTS "
-        "(SELECT 1 FROM json_each(?) AS j WHERE instr(lower(traits), j.value))",
-        (_text(needles),),
+        "(SELECT 1 FROM json_each(?1) AS j WHERE instr(lower(traits), j.value)) "
+        "AND (?2 IS NULL OR site IN (SELECT value FROM json_each(?2)))",
+        (_text(needles), target.sites and _text(target.sites)),
     ).fetchall()
     for number, _, traits in found:
         kept = {
@@ -265,8 +306,13 @@ def _matching(connection: sqlite.Connection, table: str, target: Target) -> tupl
         tests.append("person_id IN (SELECT value FROM json_each(?))")
         values.append(_text([f"{number:016x}" for number in target.people] + target.people))
     text = " || ' ' || ".join(f"coalesce(CAST({name} AS TEXT), '')" for name in columns)
-    tests.append(f"EXISTS (SELECT 1 FROM json_each(?) AS j WHERE instr(lower({text}), j.value))")
-    values.append(_text(target.needles))
+    held = f"EXISTS (SELECT 1 FROM json_each(?) AS j WHERE instr(lower({text}), j.value))"
+    if target.sites is None:
+        tests.append(held)
+        values.append(_text(target.needles))
+    elif "site" in columns:
+        tests.append(f"site IN (SELECT value FROM json_each(?)) AND {held}")
+        values += [_text(target.sites), _text(target.needles)]
     return " OR ".join(tests), values
 
 
@@ -308,6 +354,12 @@ def rows(connection: sqlite.Connection, statement: str, values: list[str]) -> li
     cursor = connection.execute(statement, values)
     names = [column[0] for column in cursor.description]
     return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def highest_seq(connection: sqlite.Connection) -> int:
+    """The newest number that was ever given to an event."""
+    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
+    return int(row[0]) if row else 0
 
 
 def last_seq(connection: sqlite.Connection) -> int:

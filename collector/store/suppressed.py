@@ -6,7 +6,6 @@ database. It holds hashes under a key made here, never an id or an address.
 """
 
 import hashlib
-import os
 import re
 import secrets
 from collections.abc import Iterable
@@ -16,6 +15,7 @@ import msgspec
 
 from collector.event import Event
 from collector.people.commerce import normal_email
+from collector.store import files
 
 FILE = "collector.forgotten"
 _ADDRESS = re.compile(r"[\w.!#$&'*+/=?^`{|}~-]{1,64}(?:@|%40|\\u0040)[\w-]+(?:\.[\w-]+)+")
@@ -66,17 +66,7 @@ class Suppressed:
         return bool(self.hashes) and self.holds(names_in(event))
 
     def _write(self, hashes: set[str]) -> None:
-        draft = self._path.with_suffix(".new")
-        with open(draft, "w", encoding="ascii", opener=_private) as file:
-            file.write("\n".join([self._key.hex(), *sorted(hashes)]) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(self._path)
-        folder = os.open(self._path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        files.replace(self._path, "\n".join([self._key.hex(), *sorted(hashes)]) + "\n")
         self.hashes = hashes
 
 
@@ -103,7 +93,3 @@ def emptied(event: Event) -> Event:
     kept = {"message_id", "site", "type", "timestamp", "received_at", "node_id", "node_seq"}
     nothing = {name: None for name in Event.__struct_fields__ if name not in kept}
     return msgspec.structs.replace(event, **nothing, message_id=f"erased-{event.node_seq}")
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from collector.fleet import Forward
-from collector.upstream.sink import Batch, Refusal, Unreached
+from collector.upstream.sink import Batch, Name, Refusal, Unreached
 
 _TAIL = 1_048_576
 
@@ -27,6 +27,7 @@ class File:
     form = "columns"
     exact = False
     lanes = 1
+    erases = False
 
     def __init__(self, settings: Forward) -> None:
         self._path = Path(settings.file)
@@ -40,6 +41,9 @@ class File:
         except OSError as error:
             raise Unreached(f"{self._path}: {error.strerror}") from None
         return []
+
+    async def forget(self, known_as: str, names: list[Name]) -> None:
+        raise NotImplementedError("what was written here is the operator's to erase")
 
     async def close(self) -> None:
         """Nothing stays open."""

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import gzip
+import logging
 import sys
 from typing import Any
 
@@ -12,15 +13,19 @@ import msgspec
 from collector import __version__
 from collector.event import Outgoing
 from collector.fleet import Forward
-from collector.upstream.sink import Batch, Denied, Refusal, TooLarge, Unreached, Unwanted
+from collector.upstream.sink import Batch, Denied, Name, Refusal, TooLarge, Unreached, Unwanted
 
 if sys.version_info >= (3, 14):
     from compression import zstd
 else:
     from backports import zstd
 
+log = logging.getLogger(__name__)
+
 EDGE_CONTENT = "application/vnd.collector.edge+json"  # wire/edge.py
+ERASE_PATH = "/v1/edge/erase"
 _ANSWER_BYTES = 2_097_152
+_NAMES = 500  # of a person, in one request
 _WORDS_CHARS = 300
 _LONGEST_REST_S = 3600.0
 
@@ -37,6 +42,13 @@ class _Answer(msgspec.Struct):
     rejected: list[_Rejected] = []
 
 
+class _Erased(msgspec.Struct):
+    """`refused`: sites that this edge has no say in."""
+
+    refused: list[str] = []
+
+
+_ERASED = msgspec.json.Decoder(_Erased)
 _ANSWER = msgspec.json.Decoder(_Answer)
 
 
@@ -101,9 +113,10 @@ class Http:
     """Batches as an edge of a collector (key ek_…), or as an ordinary client."""
 
     def __init__(self, settings: Forward) -> None:
-        edge = settings.key.startswith("ek_")
+        edge = settings.is_centre
         self.form = "edge" if edge else "segment"
         self.exact = edge
+        self.erases = edge
         self.lanes = settings.connections
         path = settings.path or ("/v1/import" if edge else "/v1/batch")
         self._base = settings.url.rstrip("/")
@@ -132,6 +145,17 @@ class Http:
 
     async def send(self, batch: Batch) -> list[Refusal]:
         return await self.client.post(self._url, self._parts, batch.rows)
+
+    async def forget(self, known_as: str, names: list[Name]) -> None:
+        for at in range(0, len(names), _NAMES):
+            some = {"id": f"{known_as}-{at}", "names": names[at : at + _NAMES]}
+            answer = _ERASED.decode(await self.ask(ERASE_PATH, some))
+            if answer.refused:
+                log.error(
+                    "%s erases nothing of site %s on this edge's word",
+                    self._base,
+                    ", ".join(answer.refused),
+                )
 
     async def close(self) -> None:
         await self.client.close()

@@ -12,7 +12,7 @@ from typing import Any
 from collector.errors import CollectorError
 from collector.fleet import Forward
 from collector.upstream.http import encoding
-from collector.upstream.sink import Batch, Denied, Refusal, TooLarge, Unreached
+from collector.upstream.sink import Batch, Denied, Name, Refusal, TooLarge, Unreached
 
 try:
     from aiokafka import AIOKafkaProducer
@@ -25,6 +25,7 @@ class Kafka:
     form = "columns"
     exact = False
     lanes = 1
+    erases = False
 
     def __init__(self, settings: Forward) -> None:
         if AIOKafkaProducer is None:
@@ -102,6 +103,9 @@ class Kafka:
                 raise
             self._producer = producer
         return self._producer
+
+    async def forget(self, known_as: str, names: list[Name]) -> None:
+        raise NotImplementedError("what was written here is the operator's to erase")
 
     async def close(self) -> None:
         producer, self._producer = self._producer, None

@@ -7,6 +7,8 @@ import msgspec
 from collector.errors import CollectorError
 from collector.event import Outgoing
 
+Name = tuple[str, str, str]  # site, kind (user, anonymous, email), value
+
 
 class Unreached(CollectorError):
     """It did not take the batch now; later it may. `retry_after_s`: as it asked."""
@@ -50,16 +52,21 @@ class Batch(msgspec.Struct, frozen=True):
 class Upstream(Protocol):
     """One destination. `form`: what it is sent, of store/outgoing.py. `exact`: it knows events it
     has at any age, so that bounds of batches need not be kept. `lanes`: batches in flight.
-    `sent_bytes`: so far, as they went over the wire."""
+    `erases`: it can forget a person. `sent_bytes`: so far, as they went over the wire."""
 
     form: str
     exact: bool
     lanes: int
+    erases: bool
 
     @property
     def sent_bytes(self) -> int: ...
 
     async def send(self, batch: Batch) -> list[Refusal]:
         """Returns when the upstream has stored the batch. Raises the errors above."""
+
+    async def forget(self, known_as: str, names: list[Name]) -> None:
+        """Returns when the upstream has on disk that it is to forget them, or has forgotten them
+        already. Asked only of one that `erases`. Raises the errors above."""
 
     async def close(self) -> None: ...

@@ -23,6 +23,15 @@ KINDS: dict[str, Callable[[Forward], Upstream]] = {
 }
 
 
+def erases(settings: Forward) -> bool:
+    """Whether it can be told to forget a person."""
+    return settings.kind == "clickhouse" or settings.is_centre
+
+
+def that_erase(configured: tuple[Forward, ...]) -> list[str]:
+    return [settings.name for settings in configured if erases(settings)]
+
+
 def make(settings: Forward) -> Upstream:
     """Opens nothing yet."""
     return KINDS[settings.kind](settings)

@@ -17,10 +17,10 @@ import msgspec
 
 from collector.errors import CollectorError
 from collector.people.project import Changes, Projection
-from collector.store import erase, people
+from collector.store import erase, erasures, people
 from collector.store.database import Database
 from collector.store.reader import Reader
-from collector.store.suppressed import Suppressed
+from collector.store.suppressed import Name, Suppressed
 from collector.workers.projector import Projector
 from collector.workers.retention import SNAPSHOT, Snapshot
 
@@ -51,6 +51,31 @@ class Finder:
         known = {name[0] for name in target.names} or set(sites)
         target.names = sorted({*target.names, *((site, kind, value) for site in known)})
         return target
+
+    async def find_in_log(self, target: erase.Target) -> None:
+        """Where no people are kept: adds the users and visitors that identify calls tie to the
+        names. A visitor that was several users is none of them."""
+        named = await self._ties(target.names)
+        visitors = [(site, "anonymous", visitor) for site, _, visitor in named if visitor]
+        users: dict[tuple[str, str], set[str]] = {}
+        for site, user, visitor in await self._ties(visitors):
+            if visitor:
+                users.setdefault((site, visitor), set()).add(user)
+        names = set(target.names)
+        for site, user, visitor in named:
+            alone = not visitor or len(users[site, visitor]) == 1
+            if alone and visitor:
+                names.add((site, "anonymous", visitor))
+            if alone or (site, "anonymous", visitor) not in target.names:
+                names.add((site, "user", user))
+        target.names = sorted(names)
+
+    async def _ties(self, names: list[Name]) -> list[tuple[str, str, str | None]]:
+        last = await self._reader.run(erase.last_seq)
+        found: set[tuple[str, str, str | None]] = set()
+        for after in range(0, last if names else 0, _SCAN):
+            found.update(await self._reader.run(erase.ties, names, after, after + _SCAN))
+        return list(found)
 
     async def access(self, target: erase.Target) -> AsyncIterator[tuple[str, dict[str, Any]]]:
         """All rows of a person: table and row."""
@@ -95,7 +120,8 @@ class Eraser(Finder):
             after, last = -1, await self._reader.run(erase.last_seq)
             while await self._erase_events(target, after, last, removed) or after < 0:
                 await self._erase_people(target, removed)
-                found = await self._prove(target.needles)
+                # Where it concerns some sites only, others may hold the names with good reason.
+                found = await self._prove(target.everywhere)
                 # What had been accepted before the names were on the list is in the log by now.
                 after, last = last, await self._reader.run(erase.last_seq)
         counts = {table: count for table, count in removed.items() if count}
@@ -167,8 +193,11 @@ class Eraser(Finder):
 
 
 def _search(folder: Path, needles: list[str]) -> list[str]:
+    """The file of erasures under way holds the names for as long as upstreams need them."""
     return sorted(
-        path.name for path in folder.iterdir() if path.is_file() and _holds(path, needles)
+        path.name
+        for path in folder.iterdir()
+        if path.is_file() and path.name != erasures.FILE and _holds(path, needles)
     )
 
 

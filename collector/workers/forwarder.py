@@ -64,6 +64,8 @@ class Status(msgspec.Struct, frozen=True):
     last_error: str | None
     last_error_at: float | None
     next_try_at: float | None
+    erasures: int = 0
+    erasure_error: str | None = None
 
 
 class Start(msgspec.Struct, frozen=True):
@@ -93,10 +95,11 @@ class Forwarder:
         self.last_error: str | None = None
         self.last_error_at = 0.0
         self.next_try_at = 0.0
-        self.follower = Follower(f"forward {settings.name}", self._step, committed, start.position)
+        self._committed = committed
+        self.reached = Committed(start.position)
+        self.follower = self._follow(start.position)
         self._database = database
         self._reader = reader
-        self._committed = committed
         self._node_id = node_id
         self._rejected_per_site = rejected_per_site
         self._filter = outgoing.Filter(settings.sites, settings.types, settings.events)
@@ -130,6 +133,10 @@ class Forwarder:
         """Which events the upstream is to have."""
         return Source(node_id, self.name, self._filter)
 
+    def _follow(self, position: int) -> Follower:
+        name = f"forward {self.name}"
+        return Follower(name, self._step, self._committed, position, self.reached)
+
     async def _halt(self) -> None:
         self._more_until = 0.0
         stopping = asyncio.create_task(self.follower.stop())
@@ -147,7 +154,7 @@ class Forwarder:
         await self._database.run(outgoing.confirmed, self.name, position)
         self._chunk = self._plan = None
         self._written = position
-        self.follower = Follower(self.follower.name, self._step, self._committed, position)
+        self.follower = self._follow(position)
         self.follower.start()
 
     def status(self) -> Status:

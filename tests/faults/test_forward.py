@@ -11,6 +11,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from tests.faults.harness import Collector, Oracle
 from tests.faults.link import MOODS, Link
 from tests.faults.load import Load
@@ -35,6 +37,7 @@ async def wander(link: Link, roll: random.Random) -> None:
         await asyncio.sleep(roll.uniform(0.1, 0.7))
 
 
+@pytest.mark.timeout(120 + 20 * ROUNDS)
 async def test_what_the_edge_answered_200_is_at_the_centre_once(tmp_path: Path) -> None:
     roll = random.Random(SEED)
     started = time.monotonic()
@@ -73,8 +76,8 @@ async def test_what_the_edge_answered_200_is_at_the_centre_once(tmp_path: Path) 
 
 
 async def arrived(centre: Collector, count: int) -> None:
-    async with asyncio.timeout(60):
-        while len(centre.rows()) < count:
+    async with asyncio.timeout(60 + 5 * ROUNDS):
+        while centre.rows("SELECT count(*) AS n FROM events")[0]["n"] < count:
             await asyncio.sleep(0.1)
 
 

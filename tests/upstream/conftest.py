@@ -29,6 +29,7 @@ class ClickHouse:
         self._runner: web.ServerRunner
         self.inserts = 0
         self.lose = 0
+        self.down = False
 
     async def __aenter__(self) -> "ClickHouse":
         await self._run(self._open)
@@ -61,8 +62,12 @@ class ClickHouse:
                 self._session.query(statement)
 
     async def _handle(self, request: web.BaseRequest) -> web.Response:
-        body = zstd.decompress(await request.read()).decode()
+        if self.down:
+            return web.Response(status=503)
         query = dict(request.rel_url.query)
+        if "query" not in query:
+            return await self._answer(await request.text(), query)
+        body = zstd.decompress(await request.read()).decode()
         insert, form = query.pop("query").split(" FORMAT ")
         del query["wait_end_of_query"]
         settings = ", ".join(f"{name} = '{value}'" for name, value in query.items())
@@ -76,6 +81,17 @@ class ClickHouse:
             self.lose -= 1
             request.transport.abort()
         return web.Response()
+
+    async def _answer(self, sql: str, query: dict[str, str]) -> web.Response:
+        """A statement of its own; settings as the server takes them from the address."""
+        del query["wait_end_of_query"]
+        try:
+            for name, value in query.items():
+                await self._run(lambda n=name, v=value: self._session.query(f"SET {n} = '{v}'"))
+            said = await self._run(lambda: str(self._session.query(sql)))
+        except RuntimeError as error:
+            return web.Response(status=400, text=str(error))
+        return web.Response(text=said)
 
 
 @pytest.fixture
