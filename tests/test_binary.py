@@ -75,6 +75,14 @@ def test_it_is_smaller_than_25_megabytes() -> None:
     assert BINARY.stat().st_size < 25_000_000
 
 
+def test_a_temporary_folder_that_runs_nothing_is_named(tmp_path: Path) -> None:
+    mount = f"mount -t tmpfs -o noexec none {tmp_path} && TMPDIR={tmp_path} {BINARY} --version"
+    enter = ["unshare", "--mount", *([] if os.getuid() == 0 else ["--map-root-user"])]
+    done = subprocess.run([*enter, "sh", "-c", mount], capture_output=True, text=True)
+    assert done.returncode != 0
+    assert f"TMPDIR may be noexec; set another: '{tmp_path}/_MEI" in done.stderr
+
+
 def test_it_serves_where_there_is_nothing_but_the_c_library(tmp_path: Path) -> None:
     """A root of its own: the program, the libraries that it names, and an empty /tmp."""
     root, port = tmp_path / "root", free_port()
