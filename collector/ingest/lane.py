@@ -11,6 +11,7 @@ a connection with an answer outstanding.
 """
 
 import asyncio
+import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -271,8 +272,10 @@ class IngestProtocol(RequestHandler):
         if isinstance(exc, ConnectionError):  # the client has gone; nobody reads the answer
             return respond.response(respond.failed(400, "aborted", "request cut off"), "*", True)
         if status == 500:
-            self.log_exception("unhandled error in a request", exc_info=exc)
-            return respond.response(respond.failed(500, "internal", "internal error"), "*", True)
+            number = secrets.token_hex(4)  # so that who reports it and the log speak of the same
+            self.log_exception(f"unhandled error in request {number}", exc_info=exc)
+            answer = respond.failed(500, "internal", f"internal error in request {number}")
+            return respond.response(answer, "*", close=True)
         metrics = self._server.service.metrics
         metrics.malformed_requests += 1
         if isinstance(exc, LineTooLong):

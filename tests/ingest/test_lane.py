@@ -4,6 +4,7 @@ import asyncio
 import json
 
 from collector.ingest import lane
+from collector.ingest.routes import Routes
 
 KEY = "wk_of_the_tests"
 
@@ -63,3 +64,20 @@ async def test_without_a_fitting_aiohttp_the_normal_way_is_taken(idle, monkeypat
 
 def test_the_aiohttp_in_use_carries_the_lane():
     assert lane.unsupported() is None
+
+
+async def test_an_error_of_ours_has_a_number_in_answer_and_log(
+    idle, talk, http, monkeypatch, caplog
+):
+    async def broken(*args):
+        raise RuntimeError("of this test")
+
+    monkeypatch.setattr(Routes, "_other", broken)
+    await idle.start()
+
+    (reply,) = await talk(idle.port, http("GET", "/nothing?secret=1"))
+
+    assert (reply.status, reply.json["code"]) == (500, "internal")
+    number = reply.json["message"].removeprefix("internal error in request ")
+    assert f"unhandled error in request {number}" in caplog.text
+    assert "secret" not in caplog.text
