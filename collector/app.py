@@ -288,7 +288,12 @@ class App:
 
     def _api(self) -> list[web.RouteDef]:
         routes = [
-            *forward.routes(self.forwarding.status, self.forwarding.rewind, self.forwarding.audit),
+            *forward.routes(
+                self.forwarding.status,
+                self.forwarding.rewind,
+                self.forwarding.audit,
+                self.forwarding.drop,
+            ),
             *self.persons.routes(),
             *imports.routes(self._intake),
         ]

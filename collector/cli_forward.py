@@ -1,5 +1,7 @@
 """`collector forward …`: asks the running collector, through its admin listener."""
 
+import asyncio
+import os
 import sys
 import time
 from datetime import UTC, datetime
@@ -11,10 +13,14 @@ import click
 import msgspec
 
 from collector.admin.auth import token_file
+from collector.app import DATABASE
 from collector.config import Config, split_listen
 from collector.errors import CollectorError
 from collector.forwarding import describe
 from collector.options import config_option, data_option, json_option, load_config, say_error
+from collector.store import database as db
+from collector.store import nodes
+from collector.store.log import claim
 from collector.upstream.clickhouse import schema as tables
 from collector.workers.forwarder import Status
 
@@ -44,6 +50,9 @@ def status(file: Path | None, data: str | None, admin: str | None, as_json: bool
     if not statuses:
         click.echo("No upstream is configured ([[forward]] in the settings).")
     for shown in statuses:
+        if shown.state == "removed":
+            click.echo(f"{shown.name} {describe(shown)}")
+            continue
         click.echo(f"{shown.name} ({shown.kind} {shown.to}): {describe(shown)}")
         click.echo(
             f"  at event {shown.cursor:,}; since the start {shown.forwarded_events:,} delivered, "
@@ -84,6 +93,58 @@ def rewind(
         click.echo(body)
         return
     click.echo(f"{name} goes on after event {msgspec.json.decode(body)['seq']:,}")
+
+
+@forward.command()
+@config_option
+@data_option
+@_admin_option
+@click.argument("name")
+def drop(file: Path | None, data: str | None, admin: str | None, name: str) -> None:
+    """Let go of upstream NAME, which the settings no longer name.
+
+    Until then no event that it lacks expires, so that it may come back."""
+    config = load_config(file, data=data, admin__listen=admin)
+    ask(config, "POST", f"/api/forward/{name}/drop", b"")
+    click.echo(f"nothing is kept for {name} any more")
+
+
+@forward.command("new-node")
+@config_option
+@data_option
+def new_node(file: Path | None, data: str | None) -> None:
+    """Give a restored or cloned data folder a node id of its own.
+
+    For an edge that its centre refuses with `node_conflict`; the collector has to be stopped.
+    Events that the centre lacks are counted under the new id; those that the folder's other copy
+    has delivered meanwhile are known at the centre by message id, within its window."""
+    config = load_config(file, data=data)
+    try:
+        new, count = asyncio.run(_new_node(config))
+    except CollectorError as error:
+        say_error(error)
+    click.echo(f"This is node {new} now; {count:,} events that wait go under that name.")
+
+
+async def _new_node(config: Config) -> tuple[str, int]:
+    path = Path(config.data) / DATABASE
+    if not path.exists():
+        raise CollectorError(f"{path}: there is no database")
+    mark = claim(path.parent)
+    try:
+        database = await db.open_database(path, "full", config.store.checkpoint_pages)
+        try:
+            centres = [upstream.name for upstream in config.forward if upstream.is_centre]
+            new, start = await database.run(nodes.begin, centres)
+            after: int | None = start
+            while after is not None:
+                after = await database.run(nodes.relabel, new, after)
+            await database.run(nodes.finish, new)
+            return new, await database.run(nodes.behind, start)
+        finally:
+            await database.close()
+    finally:
+        os.close(mark)
 
 
 def _milliseconds(text: str) -> int:

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import logging
 from collections.abc import Callable, Iterator
 
 import msgspec
@@ -25,6 +26,13 @@ from collector.workers.spool import Spool
 from collector.workers.teller import Teller
 from collector.workers.writer import Writer
 
+log = logging.getLogger(__name__)
+
+_HOLDS = (
+    "is not in the settings any more, and no event that it lacks expires: `collector forward drop "
+    "{name}` lets go"
+)
+
 
 class Forwarding:
     def __init__(
@@ -46,6 +54,7 @@ class Forwarding:
         self._erasures = erasures
         self._heartbeats: list[Heartbeat] = []
         self._tellers: dict[str, Teller] = {}
+        self._removed: dict[str, int] = {}
 
     async def start(self) -> None:
         self.fleet = Fleet(self._config.edge, self._database, await self._reader())
@@ -67,8 +76,26 @@ class Forwarding:
             if upstream.erases:
                 self._tellers[forwarder.name] = Teller(forwarder, self._erasures)
                 self._tellers[forwarder.name].start()
+        await self._look_for_removed()
         if self.forwarders:
             await self._start_spool()
+
+    async def _look_for_removed(self) -> None:
+        configured = [settings.name for settings in self._config.forward]
+        self._removed = dict(await self._database.run(outgoing.removed, configured))
+        for name in self._removed:
+            log.warning("upstream %s %s", name, _HOLDS.format(name=name))
+
+    async def drop(self, name: str) -> None:
+        """Let go of an upstream that is not in the settings any more. Raises CollectorError."""
+        if any(settings.name == name for settings in self._config.forward):
+            raise CollectorError(f"{name} is in the settings: take its [[forward]] out first")
+        if name not in self._removed:
+            known = ", ".join(self._removed) or "none"
+            raise CollectorError(f"nothing is kept for {name}; of upstreams no longer set: {known}")
+        await self._database.run(outgoing.drop, name)
+        self._erasures.drop(name)
+        del self._removed[name]
 
     async def _be_an_edge(self, forwarder: Forwarder, upstream: Http) -> None:
         """Of a centre, which is told how this node is, and compared with."""
@@ -139,7 +166,14 @@ class Forwarding:
                 yield GaugeMetricFamily(f"collector_{name}", text, value=value)
 
     def status(self) -> list[Status]:
-        return [self._status_of(forwarder) for forwarder in self.forwarders]
+        kept = [self._status_of(forwarder) for forwarder in self.forwarders]
+        last = self._writer.committed.seq
+        for name, at in self._removed.items():
+            left = len(self._erasures.of(name))
+            kept.append(
+                Status(name, state="removed", cursor=at, lag_events=last - at, erasures=left)
+            )
+        return kept
 
     def _status_of(self, forwarder: Forwarder) -> Status:
         status, teller = forwarder.status(), self._tellers.get(forwarder.name)
@@ -203,6 +237,8 @@ def settings_hash(config: Config) -> str:
 
 
 def describe(status: Status) -> str:
+    if status.state == "removed":
+        return _HOLDS.format(name=status.name)
     said = f"{status.state}, {status.lag_events:,} events behind"
     if status.lag_events:
         said += f" ({status.lag_s:,.0f} s)"

@@ -24,9 +24,11 @@ def routes(
     status: Callable[[], Any],
     rewind: Callable[[str, int | None, int | None], Awaitable[int]],
     audit: Callable[[str, int], Awaitable[Any]],
+    drop: Callable[[str], Awaitable[None]],
 ) -> list[web.RouteDef]:
     """`status()`: what GET /api/forward answers. `rewind(upstream, seq, time)` returns where the
-    cursor stands then; `audit(upstream, after)` what the comparison of one range has found."""
+    cursor stands then; `audit(upstream, after)` what the comparison of one range has found;
+    `drop(upstream)` forgets one that was removed."""
 
     async def show(request: web.Request) -> web.Response:
         return _json(status())
@@ -40,6 +42,14 @@ def routes(
             return _json(said, status=400)
         return _json({"success": True, "seq": position})
 
+    async def let_go(request: web.Request) -> web.Response:
+        try:
+            await drop(request.match_info["name"])
+        except CollectorError as error:
+            said = {"success": False, "code": "bad_request", "message": str(error)}
+            return _json(said, status=400)
+        return _json({"success": True})
+
     async def compare(request: web.Request) -> web.Response:
         try:
             asked = msgspec.json.decode(await request.read(), type=After)
@@ -51,6 +61,7 @@ def routes(
         web.get("/api/forward", show),
         web.post("/api/forward/{name}/rewind", go_back),
         web.post("/api/forward/{name}/audit", compare),
+        web.post("/api/forward/{name}/drop", let_go),
     ]
 
 

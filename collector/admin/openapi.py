@@ -115,6 +115,10 @@ ACTIONS: dict[tuple[str, str], tuple[str, dict[str, str]]] = {
         "Compare a range of the log with the upstream's",
         {"after": "from which number on"},
     ),
+    ("/api/forward/{name}/drop", "post"): (
+        "Let go of an upstream that the settings no longer name",
+        {},
+    ),
 }
 
 

@@ -200,6 +200,22 @@ def rewind(connection: sqlite.Connection, upstream: str, position: int) -> None:
     confirmed(connection, upstream, position)
 
 
+def removed(connection: sqlite.Connection, configured: list[str]) -> list[tuple[str, int]]:
+    """Upstreams that the settings no longer name, and where their cursors stand."""
+    rows = connection.execute(
+        "SELECT substr(name, 9), seq FROM cursors WHERE name LIKE 'forward %' ORDER BY name"
+    ).fetchall()
+    return [(name, int(seq)) for name, seq in rows if name not in configured]
+
+
+def drop(connection: sqlite.Connection, upstream: str) -> None:
+    """Nothing is kept for it, or of it, any more."""
+    with cursors.transaction(connection):
+        connection.execute("DELETE FROM cursors WHERE name = ?", (cursor_name(upstream),))
+        for table in ("forward_plans", "forward_refused", "audits"):
+            connection.execute(f"DELETE FROM {table} WHERE upstream = ?", (upstream,))  # noqa: S608
+
+
 def cursor_name(upstream: str) -> str:
     return f"forward {upstream}"
 

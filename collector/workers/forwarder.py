@@ -47,23 +47,23 @@ class Status(msgspec.Struct, frozen=True):
     """One upstream, as status, metrics and dashboard show it. Times in seconds since 1970."""
 
     name: str
-    kind: str
-    to: str
-    state: str
-    cursor: int
-    lag_events: int
-    lag_s: float
-    in_flight: int
-    forwarded_events: int
-    batches: int
-    retries: int
-    refused_events: int
-    sent_bytes: int
-    batch_events: int
-    connections: int
-    last_error: str | None
-    last_error_at: float | None
-    next_try_at: float | None
+    kind: str = ""
+    to: str = ""
+    state: str = "running"
+    cursor: int = 0
+    lag_events: int = 0
+    lag_s: float = 0.0
+    in_flight: int = 0
+    forwarded_events: int = 0
+    batches: int = 0
+    retries: int = 0
+    refused_events: int = 0
+    sent_bytes: int = 0
+    batch_events: int = 0
+    connections: int = 0
+    last_error: str | None = None
+    last_error_at: float | None = None
+    next_try_at: float | None = None
     erasures: int = 0
     erasure_error: str | None = None
 

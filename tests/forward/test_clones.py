@@ -3,13 +3,26 @@
 import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.conftest import Collector
 from tests.forward.conftest import EDGE_KEY, Pair, until
+from tests.forward.test_status import command
 
 Fill = Callable[..., Awaitable[list[str]]]
+
+
+def quick(edge: Collector) -> dict[str, Any]:
+    return dict(edge.settings["forward"][0]) | {"audit_s": 0.05}
+
+
+async def new_node(edge: Collector) -> tuple[int, str]:
+    config = edge.data.with_name("new-node.toml")
+    to = edge.settings["forward"][0]
+    config.write_text(f'[[forward]]\nname = "centre"\nurl = "{to["url"]}"\nkey = "{to["key"]}"\n')
+    return await command(edge, "new-node", "--config", str(config), beside=False)
 
 
 async def denial(edge: Collector) -> str:
@@ -41,6 +54,19 @@ async def test_a_restored_edge_is_noticed_and_named(
     assert "fra-1 was restored or cloned" in at_the_centre[0]
     assert len(pair.centre.ids()) == 40
     assert len(pair.edge.ids()) == 25, "nothing of it is lost"
+    assert "`collector forward new-node`" in said
+    code, words = await new_node(pair.edge)
+    assert (code, "another collector runs" in words) == (2, True)
+    await pair.edge.stop()
+    code, words = await new_node(pair.edge)
+    assert (code, "5 events that wait" in words) == (0, True)
+    await pair.edge.start(**pair.edge.settings | {"forward": [quick(pair.edge)]})
+    await fill(pair.edge, 3, first=300)
+    await pair.delivered(48)
+    assert len({row["node_id"] for row in pair.centre.rows()}) == 2
+    auditor = pair.edge.app.forwarding.auditors["centre"]
+    await until(lambda: auditor.total.upto == 28)
+    assert auditor.total.lost == 0
 
 
 async def test_a_copy_under_another_key_is_named(

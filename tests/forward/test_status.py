@@ -1,11 +1,13 @@
 """What an operator sees of upstreams, and going back."""
 
 import asyncio
+import contextlib
 import json
 import sys
 from collections.abc import Awaitable, Callable
 
 import pytest
+from pysqlite3 import dbapi2 as sqlite
 
 from collector.workers.forward_metrics import COUNTERS, GAUGES
 from tests.conftest import Collector
@@ -88,6 +90,32 @@ async def test_the_status_is_json_for_programs(pair: Pair) -> None:
     code, said = await command(pair.edge, "status", "--json")
     assert code == 0
     assert json.loads(said)[0]["state"] == "running"
+
+
+async def test_an_upstream_that_was_removed_holds_retention_until_it_is_dropped(
+    idle: Collector, fill: Fill, caplog: pytest.LogCaptureFixture
+) -> None:
+    to = {"name": "old-centre", "url": UNANSWERED, "key": "ek_of_nobody_00001"}
+    await idle.start(forward=[to])
+    await fill(idle, 5)
+    code, said = await command(idle, "drop", "old-centre")
+    assert (code, "take its [[forward]] out first" in said) == (2, True)
+    await idle.stop()
+    with contextlib.closing(sqlite.connect(idle.data / "collector.db")) as connection, connection:
+        connection.execute("UPDATE events SET received_at = 1")
+    await idle.start(**{"store.retention": "1 day", "store.retention_every_s": 0.05})
+    assert "old-centre is not in the settings any more" in caplog.text
+    code, said = await command(idle, "status")
+    assert (code, said.startswith("old-centre is not in the settings any more")) == (0, True)
+    others = "SELECT min(seq) AS n FROM cursors WHERE name NOT LIKE 'forward %' AND seq > 0"
+    await until(lambda: idle.rows(others)[0]["n"] == 5)
+    assert not await idle.app.persons.retention.step()
+    assert len(idle.ids()) == 5
+    code, said = await command(idle, "drop", "old-centre")
+    assert (code, said) == (0, "nothing is kept for old-centre any more\n")
+    await until(lambda: idle.ids() == [])
+    code, said = await command(idle, "drop", "old-centre")
+    assert (code, "nothing is kept for old-centre" in said) == (2, True)
 
 
 async def test_without_the_token_nobody_sees_it(pair: Pair) -> None:
