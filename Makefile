@@ -71,5 +71,5 @@ tests/clients/node_modules/.done: tests/clients/package.json tests/clients/packa
 
 .PHONY: browser
 browser:
-	@for program in chromium firefox-esr WebKitWebDriver Xvfb; do command -v $$program; done \
-		| grep -c . | grep -qx 4 || { $(APT) chromium firefox-esr webkit2gtk-driver xvfb; }
+	@PATH=$$PATH:/usr/sbin; for program in chromium firefox-esr WebKitWebDriver Xvfb haproxy; do command -v $$program; done \
+		| grep -c . | grep -qx 5 || { $(APT) chromium firefox-esr webkit2gtk-driver xvfb haproxy; }

@@ -16,3 +16,11 @@ class Clients(Section, frozen=True):
     snowplow: Annotated[bool, Meta(description="Snowplow's trackers")] = True
     plausible: Annotated[bool, Meta(description="Plausible's trackers")] = True
     umami: Annotated[bool, Meta(description="Umami's tracker")] = True
+    proxy_ids: Annotated[
+        bool,
+        Meta(
+            description="the X-Request-Id of a trusted proxy is the message id where a client "
+            "gives none (Plausible, Umami), so that the proxy may send a request again. Only where "
+            "the proxy makes a new one for each request"
+        ),
+    ] = False

@@ -46,6 +46,7 @@ _KEPT = {
     b"cookie": "cookies",
     b"user-agent": "agent",
     b"referer": "referer",
+    b"x-request-id": "request",
 }
 
 
@@ -62,6 +63,7 @@ class Head(msgspec.Struct, frozen=True, gc=False):
     cookies: tuple[int, ...]
     agent: int | None
     referer: int | None
+    request_id: int | None
 
 
 def expression(data: bytes) -> bytes | None:
@@ -151,7 +153,7 @@ class Heads:
             groups.get("query"),
             named["forwarded"],
             named["cookies"],
-            *((named[kind] or (None,))[0] for kind in ("agent", "referer")),
+            *((named[kind] or (None,))[0] for kind in ("agent", "referer", "request")),
         )
         heads = self.known.setdefault(data[:_START], [])
         heads.insert(0, head)
@@ -182,6 +184,7 @@ class Heads:
             client.referer if head.referer is None else _text(match[head.referer]),
             client.dnt,
             _joined(match, head.cookies, "; ") if head.cookies else client.cookies,
+            client.request_id if head.request_id is None else _text(match[head.request_id]),
         )
         return Request(old.method, url, old.headers, body, peer, client)
 

@@ -58,6 +58,7 @@ class Service:
         self.routes.update(routes(config.http, config.clients))
         self.max_body = config.limits.batch_bytes
         self._limits = config.limits
+        self._proxy_ids = config.clients.proxy_ids
         self._rules = Rules.of(config.privacy)
         self._scrubber = Scrubber(config.privacy)
         self._gate = Gate(config.rates)
@@ -118,6 +119,8 @@ class Service:
         if self._gate.counts_keys:
             key, address = call.key or site.name, self._place(request)[0]
             self._gate.admit_key(key, address, len(call.items) + len(call.refused))
+        if self._proxy_ids and call.named is not None and client.request_id:
+            self._identify(call, request)
         if self._rules.declines(client.gpc, client.dnt):
             call.declined = len(call.items)
             self._decline(call, protocol, request, reply)
@@ -145,6 +148,14 @@ class Service:
         size, refuse = len(request.body) + 512, self._unavailable[protocol]
         self._writer.submit(events, rejects, size, reply, answer, refuse)
         self.metrics.accepted_events += len(events)
+
+    def _identify(self, call: Call, request: Request) -> None:
+        """What has no id of its own gets its request's, which a proxy sends with each try."""
+        given = request.client.request_id
+        if len(given) > 64 or not given.isascii() or not self._addresses.trusts(request.peer):
+            return
+        for number, item in enumerate(call.items):
+            item.message_id = item.message_id or f"{given}-{number}"
 
     def _arrival(self, call: Call, request: Request, site: Site) -> build.Arrival:
         client = request.client

@@ -24,6 +24,11 @@ class Addresses:
         known = len(forwarded) <= _REMEMBERED
         return self._known_place(peer, forwarded) if known else self._place(peer, forwarded)
 
+    def trusts(self, peer: str) -> bool:
+        """Whether the peer is a trusted proxy."""
+        address = _parse(peer)
+        return address is not None and any(address in network for network in self._trusted)
+
     def masked(self, text: str) -> str | None:
         """The address as it is stored, None when it is none or none is to be kept."""
         return self._known_masked(text) if len(text) <= _REMEMBERED else None

@@ -27,6 +27,7 @@ FORWARDED_FOR = istr("X-Forwarded-For")
 HOST = istr("Host")
 ORIGIN = istr("Origin")
 REFERER = istr("Referer")
+REQUEST_ID = istr("X-Request-Id")
 SEC_GPC = istr("Sec-GPC")
 USER_AGENT = istr("User-Agent")
 
@@ -42,6 +43,7 @@ class Client(msgspec.Struct, frozen=True, gc=False):
     referer: str | None
     dnt: bool = False
     cookies: str = ""
+    request_id: str = ""
 
     @classmethod
     def of(cls, headers: MultiMapping[str]) -> "Client":
@@ -56,6 +58,7 @@ class Client(msgspec.Struct, frozen=True, gc=False):
             headers.get(REFERER),
             headers.get(DNT) == "1",
             "; ".join(headers.getall(COOKIE, ())),
+            headers.get(REQUEST_ID, ""),
         )
 
     @staticmethod

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import BrowserContext, async_playwright
 
+from tests.clients.again import sending_again
 from tests.clients.node import bundle
 from tests.clients.proxy import Proxy
 from tests.clients.shop import CHROMIUM, FLAGS, Shop
@@ -23,6 +24,17 @@ async def collector(tmp_path: Path) -> AsyncIterator[Collector]:
 async def proxy(collector: Collector) -> AsyncIterator[Proxy]:
     async with Proxy(collector) as between:
         yield between
+
+
+@pytest.fixture
+async def patient(tmp_path: Path) -> AsyncIterator[tuple[Collector, Proxy, str]]:
+    """A collector, the harm before it, and the address of what sends again before that."""
+    async with (
+        Collector(tmp_path, clients__proxy_ids="true") as process,
+        Proxy(process) as between,
+        sending_again(tmp_path, between.url) as url,
+    ):
+        yield process, between, url
 
 
 @pytest.fixture

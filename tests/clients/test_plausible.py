@@ -1,10 +1,12 @@
 """plausible-tracker and @plausible-analytics/tracker, as they are, in Chromium.
 
-Both send each event once and never try again, so faults can only show that what was answered 202
-is there, and nothing twice.
+Both send each event once and never try again. By themselves, what was answered 202 is there, and
+nothing twice; behind a proxy that sends again for them all is there, through any fault.
 """
 
+import asyncio
 import json
+import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -12,12 +14,18 @@ from typing import Any
 import pytest
 from playwright.async_api import BrowserContext, Page
 
-from tests.clients.proxy import Proxy, refuse
+from tests.clients.again import sending_again
+from tests.clients.proxy import ALL, Proxy, passed, refuse
 from tests.clients.shop import Shop
 from tests.faults.harness import Collector, Row
 
 PROPS = {"plan": "pro", "seats": 3, "trial": True, "ü": "東京"}
 REVENUE = {"amount": 15.99, "currency": "USD"}
+# What each callback is told of success (the classic one's only that it is over), and what keeps
+# each from sending by itself.
+SUCCESS: dict[str, Any] = {"classic": None, "modern": {"status": 202}}
+QUIET: dict[str, dict[str, Any]] = {"classic": {}, "modern": {"autoCapturePageviews": False}}
+Patient = tuple[Collector, Proxy, str]
 Stored = Callable[[int], Awaitable[list[Row]]]
 Start = Callable[..., Awaitable[Page]]
 
@@ -177,6 +185,46 @@ async def test_what_was_answered_202_is_there_once_and_nothing_is_sent_twice(
     assert proxy.statuses == [429, 202, 503, 202, 202]
     stored = [row["event"] for row in proxy.collector.rows()]
     assert stored == ["Event 1", "Event 3", "Event 4"]
+
+
+@pytest.mark.parametrize("which", ["classic", "modern"])
+@pytest.mark.parametrize("fault", [f for f in ALL if f != "killed"])
+async def test_behind_a_proxy_that_sends_again_every_event_is_there_once_and_told(
+    patient: Patient, opened: Start, which: str, fault: str
+) -> None:
+    collector, between, url = patient
+    between.order(passed, *ALL[fault], passed, *ALL[fault])
+    page = await opened(which, url, **QUIET[which])
+    told = [
+        await page.evaluate("([w, n]) => window[w].track(`Event ${n}`)", [which, n])
+        for n in range(5)
+    ]
+    assert told == [SUCCESS[which]] * 5
+    assert between.done
+    assert [row["event"] for row in collector.rows()] == [f"Event {n}" for n in range(5)]
+
+
+@pytest.mark.parametrize("which", ["classic", "modern"])
+async def test_behind_a_proxy_that_sends_again_a_killed_collector_loses_nothing(
+    tmp_path: Path, opened: Start, which: str
+) -> None:
+    """Killed and started again in the middle, with events on their way."""
+    async with (
+        Collector(tmp_path, clients__proxy_ids="true") as collector,
+        sending_again(tmp_path, collector.url) as url,
+    ):
+        page = await opened(which, url, **QUIET[which])
+        calls = "([w, n]) => Promise.all([...Array(n).keys()].map((i) => window[w].track(`E${i}`)))"
+        told = asyncio.create_task(page.evaluate(calls, [which, 60]))
+        while len(collector.rows()) < 5:
+            await asyncio.sleep(0.01)
+        collector.kill(signal.SIGKILL)
+        await collector.wait()
+        await collector.start()
+        assert await told == [SUCCESS[which]] * 60
+        assert sorted(row["event"] for row in collector.rows()) == sorted(
+            f"E{n}" for n in range(60)
+        )
 
 
 async def test_a_site_that_is_not_known_is_refused_and_told(tmp_path: Path, opened: Start) -> None:

@@ -1,10 +1,13 @@
 """Umami's script in Chromium, and @umami/node, as they are.
 
 The script that npm has is version 2's; what version 3 sends otherwise (whole addresses, ids,
-metrics) is in tests/wire/test_umami.py. Both send each event once and never try again.
+metrics) is in tests/wire/test_umami.py. Both send each event once and never try again: behind a
+proxy that does, all of them are there through any fault.
 """
 
+import asyncio
 import json
+import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -12,8 +15,9 @@ from typing import Any
 import pytest
 from playwright.async_api import BrowserContext, Page
 
+from tests.clients.again import sending_again
 from tests.clients.node import HERE, run_node
-from tests.clients.proxy import Proxy, refuse
+from tests.clients.proxy import ALL, Proxy, passed, refuse
 from tests.clients.shop import Shop
 from tests.faults.harness import Collector, Row
 
@@ -85,6 +89,39 @@ async def test_what_the_collector_took_is_there_once_and_the_page_goes_on(
     assert proxy.statuses == [429, 200, 503, 200, 200]
     stored = [row["event"] for row in proxy.collector.rows()]
     assert stored == ["Event 1", "Event 3", "Event 4"]
+
+
+@pytest.mark.parametrize("fault", [f for f in ALL if f != "killed"])
+async def test_behind_a_proxy_that_sends_again_every_event_is_there_once(
+    patient: tuple[Collector, Proxy, str], opened: Start, fault: str
+) -> None:
+    collector, between, url = patient
+    between.order(passed, *ALL[fault], passed, *ALL[fault])
+    page = await opened(url, more="data-auto-track=false")
+    for n in range(5):
+        await page.evaluate("n => umami.track(`Event ${n}`)", n)
+    found = await send(url, *(["track", f"Node {n}"] for n in range(3)))
+    assert [answer["status"] for answer in found] == [200] * 3
+    assert between.done
+    expected = [f"Event {n}" for n in range(5)] + [f"Node {n}" for n in range(3)]
+    assert [row["event"] for row in collector.rows()] == expected
+
+
+async def test_behind_a_proxy_that_sends_again_a_killed_collector_loses_nothing(
+    tmp_path: Path,
+) -> None:
+    async with (
+        Collector(tmp_path, clients__proxy_ids="true") as collector,
+        sending_again(tmp_path, collector.url) as url,
+    ):
+        sent = asyncio.create_task(send(url, *(["track", f"E{n}"] for n in range(300))))
+        while len(collector.rows()) < 5:
+            await asyncio.sleep(0.01)
+        collector.kill(signal.SIGKILL)
+        await collector.wait()
+        await collector.start()
+        assert {answer["status"] for answer in await sent} == {200}
+        assert [row["event"] for row in collector.rows()] == [f"E{n}" for n in range(300)]
 
 
 async def test_a_website_that_is_not_known_is_refused_once(tmp_path: Path, opened: Start) -> None:

@@ -1,4 +1,6 @@
-"""Whose address is stored, in front of a proxy and behind one."""
+"""Whose address is stored, in front of a proxy and behind one; the ids of its requests."""
+
+import pytest
 
 
 async def stored_address(collector, forwarded, track):
@@ -65,3 +67,34 @@ async def test_no_warning_for_visitors_of_many_addresses(collector, talk, http, 
     )
 
     assert [r for r in caplog.records if r.levelname == "WARNING"] == []
+
+
+async def send_to_plausible(collector, talk, http, request_id="r-1"):
+    body = b'{"n":"E","d":"shop","u":"https://shop.example/"}'
+    for _ in range(2):
+        await talk(collector.port, http("POST", "/api/event", body, X_Request_Id=request_id))
+    return [row["message_id"] for row in collector.rows()]
+
+
+async def test_a_proxys_request_id_tells_what_it_sends_again(idle, hot_lane, talk, http):
+    await idle.start(**{"http.hot_lane": hot_lane, "clients.proxy_ids": True})
+
+    assert await send_to_plausible(idle, talk, http) == ["r-1-0"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "request_id"),
+    [
+        ({}, "r-1"),
+        ({"clients.proxy_ids": True, "http.trusted_proxies": ["10.0.0.0/8"]}, "r-1"),
+        ({"clients.proxy_ids": True}, "r" * 65),
+    ],
+    ids=["not asked for", "not a trusted proxy's", "too long"],
+)
+async def test_a_request_id_is_no_message_id_where_it_is(idle, talk, http, settings, request_id):
+    await idle.start(**settings)
+
+    one, other = await send_to_plausible(idle, talk, http, request_id=request_id)
+
+    assert one != other
+    assert not one.startswith("r")
