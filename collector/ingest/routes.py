@@ -119,9 +119,9 @@ class Routes:
         if request.method == "POST" and self._desk.knows(path):
             return respond.response(await self._asked(request), origin, close=self.stopping)
         if route is not None:
-            return respond.response(
-                respond.failed(405, "method_not_allowed", f"use {route.method}"), origin
-            )
+            refusal = respond.failed(405, "method_not_allowed", f"use {route.method}")
+            allowed = (("Allow", f"{route.method}, OPTIONS"),)
+            return respond.response(msgspec.structs.replace(refusal, headers=allowed), origin)
         return respond.response(respond.failed(404, "not_found", "no such path"), origin)
 
     async def _asked(self, request: web.BaseRequest) -> Answer:
