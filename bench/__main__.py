@@ -2,6 +2,7 @@
 
 from bench import (  # noqa: F401  (each adds its commands)
     audiences,
+    beside,
     dashboard,
     forward,
     growth,

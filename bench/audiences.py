@@ -51,7 +51,7 @@ def audiences(plan: Plan) -> tuple[list[Run], dict[str, float]]:
     folder = Path(own["folder"] or scratch_folder())
     if not (folder / DATABASE).exists():
         folder.mkdir(exist_ok=True)
-        asyncio.run(_empty(folder / DATABASE))
+        asyncio.run(empty(folder / DATABASE))
         shop.fill(folder / DATABASE, people, events)
     figures: dict[str, float] = {}
     defined = shop.audiences()
@@ -67,19 +67,24 @@ def audiences(plan: Plan) -> tuple[list[Run], dict[str, float]]:
     return [], figures
 
 
-async def _empty(path: Path) -> None:
+async def empty(path: Path) -> None:
     await (await open_database(path, "full", 2000)).close()
 
 
 @contextlib.contextmanager
 def _serving(folder: Path, defined: list[dict[str, Any]]) -> Any:
     file = folder / "collector.toml"
-    file.write_text("\n".join(
-        f'[[audience]]\nname = "{a["name"]}"\nrecord = false\nrule = {_toml(a["rule"])}'
-        for a in defined
-    ))  # fmt: skip
+    file.write_text(settings(defined))
     with Kept({"COLLECTOR_CONFIG": str(file)}, folder) as collector:
         yield collector
+
+
+def settings(defined: list[dict[str, Any]]) -> str:
+    """The settings of these audiences."""
+    return "\n".join(
+        f'[[audience]]\nname = "{a["name"]}"\nrecord = false\nrule = {_toml(a["rule"])}'
+        for a in defined
+    )
 
 
 def _toml(value: Any) -> str:
@@ -119,7 +124,7 @@ async def _enter(
     collector: Collector, folder: Path, people: int, rate: int, seconds: float
 ) -> list[float]:
     """Milliseconds from sending a page view to being a member, of probes ten times a second."""
-    chance, waits, done = random.Random(1), list[float](), asyncio.Event()
+    chance, waits, done = random.Random(), list[float](), asyncio.Event()  # others at each run
     async with aiohttp.ClientSession() as session:
 
         async def post(batch: list[dict[str, Any]]) -> None:

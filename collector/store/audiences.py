@@ -74,6 +74,8 @@ def define(
     each. What is new or has changed is evaluated over all of history; of what is gone nothing
     is kept."""
     with cursors.transaction(connection):
+        # From now on retention waits for the index, and the projector notes whose history changes.
+        connection.execute("INSERT OR IGNORE INTO cursors VALUES (?, 0)", (CURSOR,))
         kept = {name for name, _, _, _ in wanted}
         for defined in listed(connection):
             if defined.name not in kept:

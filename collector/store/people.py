@@ -110,7 +110,9 @@ _PUT_EVENT_KEYS = """INSERT INTO event_keys (seq, key, anonymous)
 _PUT_BLOCKS = """INSERT INTO event_blocks (block, latest)
   SELECT value ->> 0, value ->> 1 FROM json_each(?) WHERE true
   ON CONFLICT DO UPDATE SET latest = max(latest, excluded.latest)"""
-_PUT_MOVED = "INSERT INTO person_changes (person) SELECT value FROM json_each(?)"
+# For the audiences; without any, nobody would ever take them out again.
+_PUT_MOVED = """INSERT INTO person_changes (person) SELECT value FROM json_each(?1)
+  WHERE EXISTS (SELECT 1 FROM cursors WHERE name = ?2)"""
 _PEOPLE = """WITH key AS (
     SELECT k.*, j.value AS p FROM json_each(?1) AS j
       CROSS JOIN person_keys AS k ON k.number = j.value AND k.person = j.value
@@ -167,11 +169,11 @@ def put(connection: sqlite.Connection, changes: Changes, repeat_ms: int) -> None
     if changes.event_keys:
         run(_PUT_EVENT_KEYS, (_text(changes.event_keys),))
         run(_PUT_BLOCKS, (_text(list(changes.latest.items())),))
-    purchases.put(connection, changes, repeat_ms)
+    moved = purchases.put(connection, changes, repeat_ms).union(changes.moved_people)
     if changes.people:
         refresh(connection, changes.people)
-    if changes.moved_people:
-        run(_PUT_MOVED, (_text(changes.moved_people),))
+    if moved:
+        run(_PUT_MOVED, (_text(sorted(moved)), audiences.CURSOR))
 
 
 def refresh(connection: sqlite.Connection, numbers: list[int]) -> None:

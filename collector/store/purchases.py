@@ -80,6 +80,9 @@ _ASSIGN_NEW_LEADS = _ASSIGN.format(
     row="site, email",
     rows="SELECT value ->> 0, value ->> 1 FROM json_each(?)",
 )
+_PEOPLE_OF_LEADS = """SELECT json_group_array(l.person) FROM json_each(?) AS j
+  CROSS JOIN leads AS l ON l.site = j.value ->> 0 AND l.email = j.value ->> 1
+  WHERE l.person IS NOT NULL"""
 # Here as below a row that says so already is not written again.
 _FIRST_OF_ORDER = """SELECT f.seq = purchases.seq, nullif(f.message_id, purchases.message_id)
     FROM purchases AS f WHERE f.site = purchases.site AND f.order_id = purchases.order_id
@@ -100,16 +103,21 @@ _MARK = """UPDATE purchases SET (counted, repeat_of) = (
   WHERE seq IN (SELECT value ->> 0 FROM json_each(?1))"""
 
 
-def put(connection: sqlite.Connection, changes: Changes, repeat_ms: int) -> None:
-    """The new ones, and the old ones whose person may be another one now."""
+def put(connection: sqlite.Connection, changes: Changes, repeat_ms: int) -> set[int]:
+    """The new ones, and the old ones whose person may be another one now. Returns people who
+    have lost a lead by an event that is not theirs: somebody else's, earlier one came late."""
+    lost: set[int] = set()
     moved = _text(changes.moved_keys)
     carts = _carts(connection, _CARTS_OF_KEYS, moved) if changes.moved_keys else set()
     if changes.purchases:
         connection.execute(_PUT, (_text(changes.purchases),))
         connection.execute(_PUT_ITEMS, (_text(changes.items),))
     if changes.leads:
-        connection.execute(_PUT_LEADS, (_text(changes.leads),))
-        connection.execute(_ASSIGN_NEW_LEADS, (_text(changes.leads),))
+        leads = _text(changes.leads)
+        before = _people_of_leads(connection, leads)
+        connection.execute(_PUT_LEADS, (leads,))
+        connection.execute(_ASSIGN_NEW_LEADS, (leads,))
+        lost = before - _people_of_leads(connection, leads)
     if changes.moved_keys:
         connection.execute(_ASSIGN_PURCHASES, (moved,))
         connection.execute(_ASSIGN_LEADS, (moved,))
@@ -125,6 +133,12 @@ def put(connection: sqlite.Connection, changes: Changes, repeat_ms: int) -> None
         orders |= {(row[2], row[4]) for row in changes.order_items}
     if orders:
         _settle_items(connection, _text(sorted(orders)))
+    return lost
+
+
+def _people_of_leads(connection: sqlite.Connection, leads: str) -> set[int]:
+    text = connection.execute(_PEOPLE_OF_LEADS, (leads,)).fetchone()[0]
+    return set(msgspec.json.decode(text, type=list[int]))
 
 
 def settle_orders(connection: sqlite.Connection, orders: str) -> None:

@@ -173,6 +173,16 @@ async def test_an_order_sent_twice_counts_once(room) -> None:
     assert await room.members() == set()
 
 
+async def test_who_loses_a_lead_to_an_earlier_one_that_came_late_is_looked_at_again(room) -> None:
+    """The earliest capture of an address is the lead; the others are its repeats."""
+    await room.open({"name": "a", "rule": {"event": "lead"}})
+    lead = {"name": "Lead", "properties": {"email": "ada@example.com"}}
+    await room.happen(event(anonymous_id="late", user_id="bob", at=NOW, **lead))
+    assert await room.members() == {"bob"}
+    await room.happen(event(anonymous_id="first", user_id="cid", at=NOW - HOUR, **lead))
+    assert await room.members() == {"cid"}
+
+
 async def test_first_and_last_seen_move_by_themselves(room) -> None:
     rule = {"trait": "$last_seen", "op": "lt", "value": "30d"}
     await room.open({"name": "a", "rule": rule})

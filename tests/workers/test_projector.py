@@ -219,3 +219,8 @@ async def test_hostile_text_in_the_log_stops_nobody(log):
     await log.tell(make_event("c", user_id="ada", traits='{"broken', **say))
     await log.tell(make_event("d", user_id="'); DROP TABLE people; --", event="Purchase"))
     assert len(await log.sql("SELECT * FROM people")) == 2
+
+
+async def test_without_audiences_nobody_is_noted_for_them(log):
+    await log.tell(event("m1", 1, anonymous_id="v"), event("m2", 2, anonymous_id="v", user_id="u"))
+    assert await log.sql("SELECT * FROM person_changes") == []

@@ -4,9 +4,12 @@ import asyncio
 import time
 
 from collector.config import Config, Store
+from collector.store import audiences
 from collector.workers.retention import SNAPSHOT
 
 DAY_MS = 86_400_000
+# One counts changes of people, not events.
+CURSORS = "SELECT seq FROM cursors WHERE name <> 'audiences: people'"
 TABLES = ("people", "person_keys", "person_ties", "purchases", "purchase_items", "leads")
 
 
@@ -29,7 +32,7 @@ async def caught_up(collector):
     newest = collector.app.writer.committed.seq
     async with asyncio.timeout(60):
         while collector.app.persons.lag or any(
-            cursor["seq"] < newest for cursor in collector.rows("SELECT seq FROM cursors")
+            cursor["seq"] < newest for cursor in collector.rows(CURSORS)
         ):
             await asyncio.sleep(0.02)
 
@@ -41,11 +44,12 @@ async def aged(collector, days):
     )
 
 
-async def told(idle):
+async def told(idle, **settings):
     """Old events, expired, and new ones."""
     collector = await idle.start(
         people={"pace_ms": 0, "visits_s": 0.05},
         store={"retention": "30 days", "retention_every_s": 3600},
+        **settings,
     )
     await collector.post("/v1/batch", {"batch": story(60)})
     await caught_up(collector)
@@ -54,6 +58,14 @@ async def told(idle):
     await collector.post("/v1/batch", {"batch": new})
     await caught_up(collector)
     return collector
+
+
+async def indexed_again(collector):
+    """After a rebuild the audiences begin at the log's start."""
+    async with asyncio.timeout(60):
+        while not collector.rows("SELECT seq FROM cursors WHERE name = 'audiences' AND seq > 0"):
+            await asyncio.sleep(0.02)
+    await caught_up(collector)
 
 
 def projected(collector):
@@ -80,6 +92,29 @@ async def test_a_rebuild_starts_from_the_snapshot(idle):
     await collector.app.persons.rebuild()
     await caught_up(collector)
     assert projected(collector) == before
+
+
+async def test_audiences_keep_nothing_of_what_has_left_the_log_also_after_a_rebuild(idle):
+    audience = {"name": "a", "rule": {"event": "Purchase"}, "record": False}
+    collector = await told(idle, audience=[audience])
+    await expire(collector)
+    await collector.app.persons.rebuild()
+    await indexed_again(collector)
+    index = "SELECT seq FROM event_index"
+    assert collector.rows(index) == collector.rows("SELECT seq FROM events") != []
+    await aged(collector, 60)
+    await expire(collector)
+    assert collector.rows(index) == collector.rows("SELECT seq FROM events") == []
+
+
+async def test_while_the_index_is_made_anew_retention_waits_for_it(idle):
+    audience = {"name": "a", "rule": {"event": "Purchase"}, "record": False}
+    collector = await told(idle, audience=[audience])
+    async with collector.app.membership.paused():
+        await collector.app._database.run(audiences.reset)
+        await collector.app._database.run(audiences.define, [], 0)
+        await expire(collector)
+        assert collector.ids() == ["m1", "m2", "m3", "m9"]
 
 
 async def test_the_snapshot_goes_on_where_it_stands_after_a_restart(idle):
