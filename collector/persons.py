@@ -94,8 +94,7 @@ class Persons:
                 await asyncio.gather(task, return_exceptions=True)
         await self.retention.stop()
         if self.follower:
-            await self.follower.stop()
-            await self._visiting.stop()
+            await self._unfollow(self.follower)
             await self.visits.reader.close()
         await self.close()
 
@@ -187,8 +186,7 @@ class Persons:
         """Begin again at the log's start, or where the snapshot stands; returns how many events
         lie ahead. Nothing is delivered because of it: nobody's history is another than before."""
         if self.follower:
-            await self.follower.stop()
-            await self._visiting.stop()
+            await self._unfollow(self.follower)
         nobody = self.membership.paused() if self.membership else contextlib.nullcontext()
         async with nobody:
             async with self.retention.lock:
@@ -230,8 +228,14 @@ class Persons:
         self._visiting = Follower(visits.CURSOR, self.visits, self.reached, seen)
         every_s = self._config.people.visits_s
         self.visits.rest = lambda: self._visiting.rest(every_s)
+        self.visits.leaving = False
         self.follower.start()
         self._visiting.start()
+
+    async def _unfollow(self, follower: Follower) -> None:
+        self.visits.leaving = True
+        await self._visiting.stop()
+        await follower.stop()
 
     async def _send_back(self) -> None:
         """A restored backup brings back who was forgotten: once all is projected they go again."""

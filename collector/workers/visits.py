@@ -29,12 +29,15 @@ class Visits:
         self._lock = lock
         self._courtesy = courtesy
         self.rest: Callable[[], Awaitable[None]] | None = None  # after all that there was
+        self.leaving = False  # a stop does not wait for all pieces: they are written again
 
     async def __call__(self, after: int, last_seq: int) -> int:
         reached = min(last_seq, after + _MOST)
         seen = await self.reader.run(visits.seen, after, reached)
         pieces = [seen[i : i + _PIECE] for i in range(0, len(seen), _PIECE)] or [[]]
         for number, piece in enumerate(pieces, 1):
+            if self.leaving:
+                return after
             done = reached if number == len(pieces) else None
             if self._courtesy is None:
                 await self._put(piece, done)

@@ -66,3 +66,15 @@ async def test_a_visit_whose_id_has_found_its_user_meanwhile_counts_for_the_user
     log.position = await log.projector(log.position, log.log.last_seq)  # not yet written down
     await log.tell(make_event("m3", anonymous_id="v", user_id="u", timestamp=2 * HOUR))
     assert await of_people(log) == {"u": 9}
+
+
+async def test_a_stop_waits_for_no_more_than_a_piece_and_the_rest_is_written_later(log):
+    await log.tell(make_event("m1", user_id="u", timestamp=HOUR))
+    await log.log.append([make_event("m2", user_id="u", timestamp=9 * HOUR)], [])
+    log.position = await log.projector(log.position, log.log.last_seq)
+    log.visits.leaving = True
+    assert await log.visits(1, 2) == 1
+    assert await of_people(log) == {"u": 1}
+    log.visits.leaving = False
+    assert await log.visits(1, 2) == 2
+    assert await of_people(log) == {"u": 9}
