@@ -73,7 +73,7 @@ class App:
         self.forwarding: Forwarding
         self.membership: Membership
         self.dashboard: Dashboard
-        self._courtesy = Courtesy()
+        self._courtesy: Courtesy
         self._probed_at = 0.0
 
     async def start(self) -> None:
@@ -90,6 +90,7 @@ class App:
                 self._log, config.store, self.metrics, self.exporter.commit_seconds.observe, edges
             )
             self.writer.start()
+            self._courtesy = Courtesy(self.writer.committed)
             erasures = Erasures(self.data)
             self.forwarding = Forwarding(config, self._database, self._log, self.writer, erasures)
             await self.forwarding.start()
@@ -131,7 +132,8 @@ class App:
 
     async def stop(self) -> None:
         """Refuse new connections, finish requests in hand, flush, checkpoint, close."""
-        self._courtesy.stop()
+        if hasattr(self, "_courtesy"):
+            self._courtesy.stop()
         await self._listeners.close()
         if hasattr(self, "dashboard"):
             self.dashboard.leave()

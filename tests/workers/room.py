@@ -74,7 +74,12 @@ class Room:
         self.committed = Committed(self.log.last_seq + behind)
         self._projector = Projector(self.reader, self.database, self.config.people)
         self.audiences = Audiences(
-            self.reader, self.database, self.config, self._news, self.committed, Courtesy()
+            self.reader,
+            self.database,
+            self.config,
+            self._news,
+            self.committed,
+            Courtesy(self.committed),
         )
         await self.audiences.start()
         await self.settle()
