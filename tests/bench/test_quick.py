@@ -134,3 +134,10 @@ def test_a_full_window_is_made_and_read_back() -> None:
         run = offered(target, "single", target.pool("single"), 50, 0.2, connections=4)
     assert before is not None and before >= 200_000
     assert run.lost == 0 and run.rows == run.events
+
+
+def test_ingest_alone_and_beside_its_followers_are_compared(tmp_path: Path) -> None:
+    result = quick("beside", tmp_path)
+    assert [run.subject for run in result.runs] == ["alone", "beside"]
+    assert all(run.lost == 0 for run in result.runs)
+    assert result.figures["beside.batch20.of_alone"] > 0
