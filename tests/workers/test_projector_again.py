@@ -7,6 +7,7 @@ import tempfile
 from decimal import Decimal
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 
 from collector.store import people
@@ -43,6 +44,7 @@ def test_a_rebuild_gives_the_same_bytes(both):
     assert before == after
 
 
+@pytest.mark.timeout(3600 if PURCHASES > 4_000 else 120)
 async def test_sums_are_exact_to_the_cent_in_every_currency(tmp_path):
     chance = random.Random(20261124)
     expected: dict[str | None, Decimal] = {}
