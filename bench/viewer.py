@@ -29,7 +29,7 @@ PAGES = {
     ),
     "funnels": (
         "top?by=path&limit=100&",
-        "funnel?step=path%3A%2Fp%2F77&step=event%3AProduct%20Viewed&step=event%3ASigned%20Up&",
+        "funnel?step=path%3A%2Fp%2F77&step=event%3ASigned%20Up&step=event%3AOrder%20Completed&",
     ),
 }
 UNRANGED = {
@@ -49,7 +49,7 @@ FILTERS = {
         {"browser": "Chrome"},
         {"type": "page"},
     ),
-    "two": ({"path": "/p/77", "device": "Desktop"}, {"device": "Desktop", "browser": "Firefox"}),
+    "two": ({"device": "Desktop", "browser": "Firefox"},),
 }
 RANGES = (30, 365)
 ZONE = "Europe/Vienna"

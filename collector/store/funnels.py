@@ -40,7 +40,8 @@ def funnel(
     told = []
     with snapshot(connection):
         for number, step in enumerate(steps):
-            found = of_question(connection, question, step.kind, step.value)
+            who = reached if number else None
+            found = of_question(connection, question, step.kind, step.value, who)
             done = _following(found, reached) if number else _first(found)
             waits = sorted(at - reached[v][0] for v, (at, _) in done.items()) if number else []
             median = waits[len(waits) // 2] / 1000 if waits else None

@@ -229,7 +229,7 @@ def properties(connection: sqlite.Connection, question: Question, event: str) ->
     """Names, types and an example of the properties in the newest 500 events of that name."""
     with snapshot(connection):
         asked = Question(question.start, question.end, bots=True)
-        found = marks.of_question(connection, asked, "event", event, _SAMPLE)
+        found = marks.of_question(connection, asked, "event", event, most=_SAMPLE)
         newest = sorted(zip(found.at, found.seqs, strict=True))[-_SAMPLE:]
         text = json.dumps([seq for _, seq in newest])
         return _dicts(connection.execute(_PROPERTIES, (text,)))

@@ -1,6 +1,6 @@
 """Who viewed a path or did what a track is called, and when: without looking through all hits."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 import msgspec
 from pysqlite3 import dbapi2 as sqlite
@@ -14,15 +14,23 @@ _HIT = {"path": "view = 1 AND path = ?", "event": "event = ?"}
 
 
 def of_question(
-    connection: sqlite.Connection, question: Question, kind: str, text: str, most: int | None = None
+    connection: sqlite.Connection,
+    question: Question,
+    kind: str,
+    text: str,
+    who: Container[int] | None = None,
+    most: int | None = None,
 ) -> Marks:
     """Of the views of a path or the events of a name (`kind`: path, event) that are asked for;
-    with `most`, at least so many of the newest. Within a transaction."""
+    with `who`, of these visitors; with `most`, at least so many of the newest. Within a
+    transaction."""
     number, after = number_of(connection, text), hits.added_up(connection)
     found = Marks()
     for day in _days(connection, question, kind, number):
         if most is not None and len(found.seqs) >= most:
             break
+        if who is not None:
+            day = day.pick([i for i, visitor in enumerate(day.visitors) if visitor in who])
         found.extend(day)
     if question.filters:
         found = _among(connection, question, found)

@@ -296,10 +296,14 @@ def _count_rolled(
             _count_hits(connection, part, dimension, views, counts, 0, after)
             continue
         said = "start >= ? AND start < ?"
-        for (packed,) in asked.rows(connection, "counts", "rollup_pairs", said, first, end):
-            for of_views in (True,) if views else (True, False):
+        rows = asked.rows(connection, "counts", "rollup_pairs", said, first, end).fetchall()
+        sums: dict[int, int] = {}  # half the time of a Counter, over a year of days
+        seen = sums.get
+        for of_views in (True,) if views else (True, False):
+            for (packed,) in rows:
                 for value, count in values_of(packed, number, of_views):
-                    counts[value] += count
+                    sums[value] = seen(value, 0) + count
+        counts.update(sums)
 
 
 def _count_hits(
