@@ -51,13 +51,15 @@ def _days(
     asked = Asked(DIMENSIONS.index(kind) + 1, number, site, question.bots)
     first, end = question.slots
     said = "start > ? AND start < ? ORDER BY start DESC"
-    rows = asked.rows(connection, "start, marks", "rollup_marks", said, first - DAY, end)
+    rows = asked.rows(
+        connection, tuple[int, str], "start, hex(marks)", "rollup_marks", said, first - DAY, end
+    )
     day, last = Marks(), -1
     for start, packed in rows:
         if start != last:
             yield day
             day, last = Marks(), start
-        marks = Marks(packed)
+        marks = Marks(bytes.fromhex(packed))
         if start < first or start + DAY > end:
             marks = marks.pick(
                 [i for i, at in enumerate(marks.at) if first * SLOT_MS <= at < end * SLOT_MS]

@@ -15,7 +15,7 @@ from pysqlite3 import dbapi2 as sqlite
 
 from collector.store import hits
 from collector.store.hits import DIMENSIONS, SLOT_MS, Condition
-from collector.store.reader import snapshot
+from collector.store.reader import rows_at_once, snapshot
 from collector.store.sums import DAY, HOUR, finest, values_of
 
 LEVELS = (1, HOUR, DAY)
@@ -87,6 +87,9 @@ def condition(connection: sqlite.Connection, question: Question) -> Condition:
     return Condition(*question.slots, " AND ".join(said), tuple(values))
 
 
+_CELL = tuple[int, int, str]
+
+
 class Asked(msgspec.Struct, frozen=True):
     """A question that the rollups can answer: of a value of a dimension, or 0 and 0 for all."""
 
@@ -96,15 +99,39 @@ class Asked(msgspec.Struct, frozen=True):
     bots: bool
 
     def rows(
-        self, connection: sqlite.Connection, columns: str, table: str, said: str, *values: Any
-    ) -> sqlite.Cursor:
+        self,
+        connection: sqlite.Connection,
+        row: Any,
+        columns: str,
+        table: str,
+        said: str,
+        *values: Any,
+    ) -> list[Any]:
+        """Rows with `columns`, blobs as hexadecimal text."""
+        select = f"SELECT json_array({columns}) AS j FROM {table} WHERE {self._said} AND {said}"
+        return rows_at_once(connection, select, (self.dimension, self.value, *values), row)
+
+    def cells(
+        self, connection: sqlite.Connection, level: int, first: int, end: int
+    ) -> Iterator[tuple[int, int, bytes]]:
+        """Events, views and visitors. Of days, few and with large bitmaps, row by row; of what is
+        less, many and small, at once."""
+        said = "level = ? AND start >= ? AND start < ?"
+        if level < DAY:
+            row, columns = _CELL, "events, views, hex(visitors)"
+            found = self.rows(connection, row, columns, "rollups", said, level, first, end)
+            for events, views, visitors in found:
+                yield events, views, bytes.fromhex(visitors)
+            return
+        yield from connection.execute(
+            f"SELECT events, views, visitors FROM rollups WHERE {self._said} AND {said}",
+            (self.dimension, self.value, level, first, end),
+        ).fetchall()
+
+    @property
+    def _said(self) -> str:
         site = "" if self.site is None else f" AND site = {self.site}"
-        bots = "" if self.bots else " AND bot = 0"
-        return connection.execute(
-            f"SELECT {columns} FROM {table} "
-            f"WHERE dimension = ? AND value = ?{site}{bots} AND {said}",
-            (self.dimension, self.value, *values),
-        )
+        return f"dimension = ? AND value = ?{site}{'' if self.bots else ' AND bot = 0'}"
 
 
 def _asked(connection: sqlite.Connection, question: Question) -> Asked | None:
@@ -126,7 +153,7 @@ class Tally:
         self.views = 0
         self.visitors = BitMap()
 
-    def take(self, rows: sqlite.Cursor) -> None:
+    def take(self, rows: Iterator[tuple[int, int, bytes]]) -> None:
         """Rows of the rollups."""
         bits = [self.visitors]
         for events, views, visitors in rows:
@@ -182,9 +209,7 @@ def _tally_rolled(
             for columns in hits.scan(connection, part, _OF_HITS, 0, upto):
                 tally.add(*columns)
             continue
-        said = "level = ? AND start >= ? AND start < ?"
-        of = "events, views, visitors"
-        tally.take(asked.rows(connection, of, "rollups", said, level, first, end))
+        tally.take(asked.cells(connection, level, first, end))
 
 
 def totals(connection: sqlite.Connection, question: Question) -> dict[str, Any]:
@@ -296,11 +321,12 @@ def _count_rolled(
             _count_hits(connection, part, dimension, views, counts, 0, after)
             continue
         said = "start >= ? AND start < ?"
-        rows = asked.rows(connection, "counts", "rollup_pairs", said, first, end).fetchall()
+        found = asked.rows(connection, tuple[str], "hex(counts)", "rollup_pairs", said, first, end)
+        rows = [bytes.fromhex(packed) for (packed,) in found]
         sums: dict[int, int] = {}  # half the time of a Counter, over a year of days
         seen = sums.get
         for of_views in (True,) if views else (True, False):
-            for (packed,) in rows:
+            for packed in rows:
                 for value, count in values_of(packed, number, of_views):
                     sums[value] = seen(value, 0) + count
         counts.update(sums)

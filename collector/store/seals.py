@@ -15,6 +15,7 @@ from pysqlite3 import dbapi2 as sqlite
 
 from collector.store import cursors, hits
 from collector.store.hits import COLUMNS, SLOT_MS
+from collector.store.reader import rows_at_once
 from collector.store.sums import DAY, Cell, CellKey, DayKey, Marks, Pairs, Sums, add_up
 
 BLOCK = 32_768
@@ -67,11 +68,11 @@ def _seal(sums: Sums, after: int, at_epoch: int, zones: list[tuple[int, int, int
         at_epoch,
         zones,
         [
-            (*key, cell.events, cell.views, cell.visitors.serialize())
+            (*key, cell.events, cell.views, cell.visitors.serialize().hex())
             for key, cell in sorted(sums.cells.items(), key=_first)
         ],
-        [(*key, pairs.pack()) for key, pairs in sorted(sums.pairs.items(), key=_first)],
-        [(*key, marks.pack()) for key, marks in sorted(sums.marks.items(), key=_first)],
+        [(*key, pairs.pack().hex()) for key, pairs in sorted(sums.pairs.items(), key=_first)],
+        [(*key, marks.pack().hex()) for key, marks in sorted(sums.marks.items(), key=_first)],
     )
 
 
@@ -79,12 +80,15 @@ def _first(item: tuple[Any, Any]) -> Any:
     return item[0]
 
 
+_DAY_ROW = tuple[DayKey, str]
 _NEWEST = """SELECT coalesce(max(start), -1) FROM rollups
     WHERE dimension = 0 AND value = 0 AND level = 1"""
-_OF_DAYS = """SELECT r.* FROM json_each(?) AS j CROSS JOIN {} AS r
+_OF_DAYS = """SELECT json_array(json(j.value), hex({})) AS j
+    FROM json_each(?) AS j CROSS JOIN {} AS r
     ON r.dimension = j.value ->> 0 AND r.value = j.value ->> 1 AND r.start = j.value ->> 2
     AND r.site = j.value ->> 3 AND r.bot = j.value ->> 4"""
-_CELLS = """SELECT r.* FROM json_each(?) AS j CROSS JOIN rollups AS r
+_CELLS = """SELECT json_array(json(j.value), r.events, r.views, hex(r.visitors)) AS j
+    FROM json_each(?) AS j CROSS JOIN rollups AS r
     ON r.dimension = j.value ->> 0 AND r.value = j.value ->> 1 AND r.level = j.value ->> 2
     AND r.start = j.value ->> 3 AND r.site = j.value ->> 4 AND r.bot = j.value ->> 5"""
 
@@ -97,12 +101,15 @@ def _stored(connection: sqlite.Connection, sums: Sums) -> Sums:
         return _text(key for key in keys if key[start] <= newest)
 
     found = Sums()
-    for *cell, events, views, who in connection.execute(_CELLS, (old(sums.cells, 3),)):
-        found.cells[tuple(cell)] = Cell(events, views, BitMap.deserialize(who))
-    for *day, packed in connection.execute(_OF_DAYS.format("rollup_pairs"), (old(sums.pairs, 2),)):
-        found.pairs[tuple(day)] = Pairs(packed)
-    for *day, packed in connection.execute(_OF_DAYS.format("rollup_marks"), (old(sums.marks, 2),)):
-        found.marks[tuple(day)] = Marks(packed)
+    cells = rows_at_once(connection, _CELLS, (old(sums.cells, 3),), tuple[CellKey, int, int, str])
+    for cell, events, views, who in cells:
+        found.cells[cell] = Cell(events, views, BitMap.deserialize(bytes.fromhex(who)))
+    pairs = _OF_DAYS.format("counts", "rollup_pairs")
+    for day, packed in rows_at_once(connection, pairs, (old(sums.pairs, 2),), _DAY_ROW):
+        found.pairs[day] = Pairs(bytes.fromhex(packed))
+    marks = _OF_DAYS.format("marks", "rollup_marks")
+    for day, packed in rows_at_once(connection, marks, (old(sums.marks, 2),), _DAY_ROW):
+        found.marks[day] = Marks(bytes.fromhex(packed))
     return found
 
 
@@ -138,8 +145,15 @@ def _put(connection: sqlite.Connection, seal: Seal) -> None:
         ("hit_blocks", seal.zones),
     ):
         if rows:
-            places = ", ".join("?" * len(rows[0]))
-            connection.executemany(f"INSERT OR REPLACE INTO {table} VALUES ({places})", rows)
+            last = len(rows[0]) - 1
+            columns = [f"value ->> {i}" for i in range(last)]
+            columns.append(
+                f"value ->> {last}" if rows is seal.zones else f"unhex(value ->> {last})"
+            )
+            connection.execute(
+                f"INSERT OR REPLACE INTO {table} SELECT {', '.join(columns)} FROM jsonb_each(?)",
+                (_text(rows),),
+            )
 
 
 def expire(connection: sqlite.Connection, upto: int) -> None:
