@@ -100,7 +100,7 @@ def snapshot(connection: sqlite.Connection) -> Iterator[None]:
 def rows_at_once(
     connection: sqlite.Connection, select: str, values: Sequence[object], row: Any
 ) -> list[Any]:
-    """What a SELECT of one column `j`, JSON of type `row`, gives. In one step of SQLite's: beside a busy
-    loop the interpreter lock is fought for at every row."""
+    """What a SELECT of one column `j`, JSON of type `row`, gives. In one step of SQLite's: beside
+    a busy loop the interpreter lock is fought for at every row."""
     text = connection.execute(f"SELECT json_group_array(json(j)) FROM ({select})", values)
     return msgspec.json.decode(text.fetchone()[0], type=list[row])
