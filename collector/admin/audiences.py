@@ -7,7 +7,7 @@ import msgspec
 from aiohttp import web
 
 from collector.admin import ranges
-from collector.admin.respond import as_json, limit, refused
+from collector.admin.respond import as_json, as_stream, limit, refused
 from collector.audience.layouts import LAYOUTS, Person, write
 from collector.clock import now_ms
 from collector.config_audiences import AudienceConfig
@@ -94,34 +94,14 @@ class Api:
 
     async def export(self, request: web.Request) -> web.StreamResponse:
         name, layout = request.match_info["name"], request.query.get("layout", "plain")
-        portions = self._asked.export(name, layout)
-        first = await anext(portions)  # so that what is wrong is said before the answer
-        kind = {"Content-Type": "text/csv; charset=utf-8"}
-        response = web.StreamResponse(headers=kind)
-        await response.prepare(request)
-        await response.write("".join(write(LAYOUTS[layout], first)).encode())
-        async for portion in portions:
-            lines = list(write(LAYOUTS[layout], portion))[1:]  # without the header
-            await response.write("".join(lines).encode())
-        await response.write_eof()
-        return response
+        file = _file(self._asked.export(name, layout), layout)
+        return await as_stream(request, "text/csv; charset=utf-8", file)
 
     async def preview(self, request: web.Request) -> web.StreamResponse:
         """A line of JSON for each portion of people: many take seconds."""
         given = _read(await request.read(), Preview)
         said = self._asked.preview(given.rule, given.site, given.at)
-        line = await anext(said)  # so that what is wrong is said before the answer
-        response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
-        await response.prepare(request)
-        await response.write(msgspec.json.encode(line) + b"\n")
-        try:
-            async for line in said:
-                await response.write(msgspec.json.encode(line) + b"\n")
-        except CollectorError as error:
-            failed = {"success": False, "code": "failed", "message": str(error)}
-            await response.write(msgspec.json.encode(failed) + b"\n")
-        await response.write_eof()
-        return response
+        return await as_stream(request, "application/x-ndjson", _lines(said))
 
     async def save(self, request: web.Request) -> web.Response:
         given = _read(await request.read(), Definition)
@@ -144,3 +124,24 @@ def _read(body: bytes, form: type[T]) -> T:
         return msgspec.json.decode(body, type=form)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise CollectorError(str(error)) from None
+
+
+async def _file(portions: AsyncIterator[list[Person]], layout: str) -> AsyncIterator[bytes]:
+    header = 0
+    async for portion in portions:
+        lines = list(write(LAYOUTS[layout], portion))
+        yield "".join(lines[header:]).encode()
+        header = 1  # once is enough
+
+
+async def _lines(said: AsyncIterator[Any]) -> AsyncIterator[bytes]:
+    """What goes wrong after the first line is told in one."""
+    begun = False
+    try:
+        async for one in said:
+            yield msgspec.json.encode(one) + b"\n"
+            begun = True
+    except CollectorError as error:
+        if not begun:
+            raise
+        yield msgspec.json.encode({"success": False, "code": "failed", "message": str(error)})

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from collector.admin.respond import as_stream
 from collector.errors import CollectorError
 
 
@@ -38,11 +39,8 @@ def routes(
         if unknown or sum(value is not None for value in given[:3]) != 1:
             said = "name one of user, anonymous and email"
             return _json({"success": False, "code": "bad_request", "message": said}, 400)
-        response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
-        await response.prepare(request)
-        async for line in access(*given):
-            await response.write(line + b"\n")
-        return response
+        lines = (line + b"\n" async for line in access(*given))
+        return await as_stream(request, "application/x-ndjson", lines)
 
     async def make_anew(request: web.Request) -> web.Response:
         return _json({"success": True, "events": await rebuild()})

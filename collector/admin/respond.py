@@ -1,6 +1,7 @@
 """Answers of the admin API: JSON, and errors that say what is wrong."""
 
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -17,6 +18,22 @@ def as_json(value: Any, status: int = 200) -> web.Response:
         body=msgspec.json.encode(value), status=status, content_type="application/json"
     )
     response.enable_compression()
+    return response
+
+
+async def as_stream(
+    request: web.Request, content_type: str, parts: AsyncIterator[bytes]
+) -> web.StreamResponse:
+    """What comes piece by piece. What is wrong before the first is an answer of its own; whoever
+    goes away meanwhile gets no more."""
+    first = await anext(parts, b"")
+    response = web.StreamResponse(headers={"Content-Type": content_type})
+    with contextlib.suppress(ConnectionResetError):
+        await response.prepare(request)
+        await response.write(first)
+        async for part in parts:
+            await response.write(part)
+        await response.write_eof()
     return response
 
 

@@ -65,7 +65,7 @@ function deliveries(one: Audience): Child {
 async function one(name: string, leaving: AbortSignal): Promise<Child[]> {
   const found = await get<Audience>(path(name));
   const size = card("Members", count(found.members), "members");
-  const said = h("p", { role: "status" }, state(found));
+  const said = h("p", { role: "status", class: "muted" }, state(found));
   const again = async (): Promise<void> => {
     const now = await get<Audience>(path(name));
     size.querySelector("strong")!.textContent = count(now.members);
