@@ -59,7 +59,11 @@ class Courtesy:
                 wanted - wanted_before > _BUSY * passed and seq - seq_before > _COMING_IN * passed
             )
             self._looked = now, wanted, seq
-        return self._busy and not self._stopping.is_set()
+        return self._busy and not self.stopping
+
+    @property
+    def stopping(self) -> bool:
+        return self._stopping.is_set()
 
     def stop(self) -> None:
         """Nobody rests any more."""

@@ -47,15 +47,20 @@ class Rollups:
         self.rest: Callable[[float], Awaitable[None]] = asyncio.sleep
 
     async def __call__(self, after: int, last_seq: int) -> int:
-        started = time.monotonic()
-        while self._others_lag() > _BEHIND and time.monotonic() - started < _MOST_PATIENT_S:
-            await self.rest(_SHORTEST_REST_S)
+        await self._let_others_go_first()
         started = time.monotonic()
         async with self._courtesy.turn():
             full, seq = await self._step(after, last_seq)
             took = time.monotonic() - started
         await self.rest(took * _REST_RATIO if full else max(took, _SHORTEST_REST_S))
         return seq
+
+    async def _let_others_go_first(self) -> None:
+        until = time.monotonic() + _MOST_PATIENT_S
+        while self._others_lag() > _BEHIND and time.monotonic() < until:
+            if self._courtesy.stopping:
+                return
+            await self.rest(_SHORTEST_REST_S)
 
     async def _step(self, after: int, last_seq: int) -> tuple[bool, int]:
         step, seq = await self._reader.run(self._plan, after, last_seq)
