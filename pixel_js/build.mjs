@@ -1,5 +1,5 @@
 // node build.mjs [FOLDER]: builds the scripts, and the dashboard, into FOLDER (the Python package by
-// default).
+// default). node build.mjs --module FOLDER: builds what the npm package holds.
 // The output depends on the sources and on the locked tools alone; a test compares the bytes.
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { brotliCompressSync, gzipSync } from "node:zlib";
 import { buildSync } from "esbuild";
 import { minify } from "terser";
+import uglify from "uglify-js";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 const { version } = JSON.parse(readFileSync(join(here, "package.json"), "utf8"));
@@ -50,17 +51,24 @@ function bundle({ entry, format, target, minify = false }) {
   return outputFiles[0].text;
 }
 
-/** Terser makes the scripts a twentieth smaller than esbuild does. */
+/**
+ * Terser makes the scripts a twentieth smaller than esbuild does, and the names that UglifyJS gives
+ * are another hundredth; so is `let` for `const`, which compresses better for being shorter.
+ */
 async function small(text, { format, target }) {
   const ecma = target === "es5" ? 5 : 2021;
   const modern = { unsafe_arrows: true, unsafe_methods: true };
-  const { code } = await minify(text, {
+  const { code } = await minify(text.replace(/\bconst /g, "let "), {
     ecma,
     module: format === "esm",
     compress: { passes: 2, ecma, pure_getters: true, hoist_funs: true, reduce_funcs: false, unsafe: true, ...(ecma > 5 && modern) },
     format: { ascii_only: true, quote_style: 3 },
   });
-  return Buffer.from(code);
+  if (format === "esm" || ecma === 5) return Buffer.from(code);
+  const compress = { passes: 2, unsafe: true, pure_getters: true, reduce_vars: false };
+  const named = uglify.minify(code, { compress, output: { ascii_only: true } });
+  if (named.error) throw named.error;
+  return Buffer.from(named.code);
 }
 
 export async function build() {
@@ -88,14 +96,35 @@ export function documented(text, built) {
 
 export const pageOfDocs = join(here, "../docs/PIXEL.md");
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const folder = resolve(process.argv[2] ?? join(here, "../collector/static"));
+/** The package's own: the same core as a module, whose second file is a chunk of its own. */
+function buildModule(folder) {
+  buildSync({
+    absWorkingDir: here,
+    entryPoints: ["src/index.ts"],
+    outdir: folder,
+    bundle: true,
+    splitting: true,
+    minify: true,
+    format: "esm",
+    target: "es2021",
+    define: { __VERSION__: JSON.stringify(version) },
+  });
+}
+
+async function buildScripts(given) {
+  const folder = resolve(given ?? join(here, "../collector/static"));
   mkdirSync(folder, { recursive: true });
   const built = await build();
-  if (!process.argv[2]) writeFileSync(pageOfDocs, documented(readFileSync(pageOfDocs, "utf8"), built));
+  if (!given) writeFileSync(pageOfDocs, documented(readFileSync(pageOfDocs, "utf8"), built));
   for (const { name, bytes } of built) {
     writeFileSync(join(folder, name), bytes);
     const { gzip, brotli } = sizes(bytes);
     console.log(`${name}: ${bytes.length} bytes, ${gzip} gzip, ${brotli} brotli`);
   }
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const [first, folder] = process.argv.slice(2);
+  if (first === "--module") buildModule(resolve(folder));
+  else await buildScripts(first);
 }

@@ -11,6 +11,8 @@ export default defineConfig({
       },
     },
     include: ["tests/*.test.{ts,mjs}"],
+    // A busy machine takes long over values of a megabyte.
+    testTimeout: 60_000,
     restoreMocks: true,
     unstubGlobals: true,
   },

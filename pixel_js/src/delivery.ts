@@ -28,12 +28,12 @@ export type Deliver = (id: string, json: string) => void;
 /** Hears what became of events: how many, the answer's status, the answer. */
 export type Tell = (name: "sent", args: [number, number, unknown]) => void;
 
-export function createDelivery(url: string, writeKey: string, tell: Tell): Deliver {
-  const prefix = `_px_q:${writeKey}:`;
+export function createDelivery(url: string | URL, writeKey: string, tell: Tell, later: (name: string, ...args: unknown[]) => void): Deliver {
+  const prefix = "_px_q:" + writeKey + ":";
   /** Keys of the storage: what this page has not handed to the browser in any way. */
   let own: string[] = [];
-  let busy = false;
-  let timer: ReturnType<typeof setTimeout> | undefined;
+  /** Something will be sent, or is on its way. */
+  let timer: any;
   let failures = 0;
 
   function deliver(id: string, json: string): void {
@@ -41,41 +41,37 @@ export function createDelivery(url: string, writeKey: string, tell: Tell): Deliv
     own.push(prefix + id);
     // The oldest give way.
     keysWith(prefix).slice(0, -MAX_QUEUED).forEach(remove);
-    if (!timer && !busy) sendIn(GATHER_MS);
+    if (!timer) sendIn(GATHER_MS);
   }
 
   function sendIn(ms: number): void {
     clearTimeout(timer);
-    const { locks } = navigator;
-    timer = setTimeout(() => (locks ? locks.request(prefix, send).catch(send) : send()), ms);
+    timer = setTimeout(() => navigator.locks?.request(prefix, send).catch(send) || send(), ms);
   }
 
-  async function send(): Promise<void> {
-    timer = undefined;
-    const chunk = firstChunk(keysWith(prefix));
-    if (busy || !chunk[0]) return;
-    busy = true;
-    own = own.filter((key) => !chunk.includes(key));
+  async function send(): Promise<unknown> {
+    const chunk = take(keysWith(prefix));
+    if (!chunk[0]) return (timer = 0);
     const { anonymousId } = state();
-    let again = true;
-    let waitMs = 0;
+    let waitMs = RETRY_MS * 2 ** failures++ * (1 + Math.random());
     try {
       // A body given as text goes as text/plain, which needs no preflight.
-      const response = await fetch(url, { method: "POST", body: body(chunk), keepalive: true, credentials: "include" });
-      waitMs = +response.headers.get("Retry-After")! * 1000;
+      const response = await fetch(url, { method: "POST", body: body(chunk), credentials: "include", keepalive: true });
+      waitMs = (response.headers.get("Retry-After") as any) * 1000 || waitMs;
       // As the SDKs of analytics.js: what else is refused would be refused again.
-      again = /408|410|429|460|5../.test(response.status as any);
-      if (!again) chunk.forEach(remove);
+      if (!/408|410|429|460|5../.test(response.status as any)) {
+        chunk.forEach(remove);
+        failures = waitMs = 0;
+      }
       const answer = await response.json();
       // The collector has heard the news, and has perhaps answered who the visitor really is.
-      if (response.ok && anonymousId === state().anonymousId) setAnonymousId(answer.anonymousId || anonymousId);
+      if (!failures && anonymousId === state().anonymousId) setAnonymousId(answer.anonymousId || anonymousId);
       tell("sent", [chunk.length, response.status, answer]);
     } catch {
-      // Not reached: as if it could not store.
+      // Not reached: as if it could not store. Where such requests never get through, images may.
+      if (failures > 2) later("image", url, writeKey, chunk, read, remove);
     }
-    busy = false;
-    if (!again) failures = 0;
-    sendIn(again ? Math.min(waitMs || RETRY_MS * 2 ** ++failures * (1 + Math.random()), MAX_WAIT_MS) : 0);
+    sendIn(Math.min(waitMs, MAX_WAIT_MS));
     // Other tabs may see a little later what is no longer in the storage.
     return new Promise((done) => setTimeout(done, GATHER_MS));
   }
@@ -85,21 +81,23 @@ export function createDelivery(url: string, writeKey: string, tell: Tell): Deliv
     return `${head.slice(0, -1)},"batch":[${keys.map(read)}]}`;
   }
 
+  /** As many as one request carries, at least one. */
+  function take(keys: string[]): string[] {
+    let chars = 0;
+    const chunk = keys.filter((key, i) => (chars += read(key).length) < MAX_CHUNK_CHARS || !i);
+    own = own.filter((key) => !chunk.includes(key));
+    return chunk;
+  }
+
   /** The page may end here. Leaving pages share 64 KB: what finds no room stays for the next one. */
-  function handOver(keys = own.filter(read)): void {
-    const chunk = firstChunk(keys);
-    own = [];
-    if (chunk[0] && navigator.sendBeacon(url, body(chunk))) handOver(keys.slice(chunk.length));
+  function handOver(): void {
+    const chunk = take(own.filter(read));
+    if (chunk[0] && navigator.sendBeacon(url, body(chunk))) handOver();
   }
 
   // After pagehide comes visibilitychange: calls that the page makes in its own pagehide go too.
-  listen("pagehide visibilitychange", () => handOver());
+  listen("pagehide visibilitychange", handOver);
   listen("online", () => sendIn(0));
   sendIn(GATHER_MS);
   return deliver;
-}
-
-function firstChunk(keys: string[]): string[] {
-  let chars = 0;
-  return keys.filter((key, i) => (chars += read(key).length) < MAX_CHUNK_CHARS || !i);
 }

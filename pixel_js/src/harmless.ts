@@ -7,7 +7,7 @@ export function harmless<A extends unknown[], R>(run: (...args: A) => R): (...ar
   };
 }
 
-/** Listens for events by their names, on window, where those of the document arrive too. */
+/** Listens for events by their names, on window, where those of the document are heard on their way. */
 export function listen(types: string, listener: (event: any) => void): void {
-  for (const type of types.split(" ")) addEventListener(type, harmless(listener));
+  types.split(" ").forEach((type) => addEventListener(type, harmless(listener), true));
 }

@@ -17,23 +17,21 @@ export const pageFacts = () => ({
 /** How the visitor came, by the names of Segment's context: utm_campaign is the campaign's name. */
 function campaign(): Bag | undefined {
   let found: Bag | undefined;
-  new URLSearchParams(location.search).forEach((value, key) => {
+  for (const [key, value] of new URLSearchParams(location.search))
     if (/^utm_|clk?id$/.test(key)) (found ||= {})[key.replace("utm_campaign", "name").replace("utm_", "")] = value;
-  });
   return found;
 }
 
 export function context(): Bag {
-  const { globalPrivacyControl, doNotTrack, webdriver, language } = navigator as any;
   return {
-    gpc: globalPrivacyControl,
+    gpc: (navigator as any).globalPrivacyControl,
     library: { name: "pixel", version: __VERSION__ },
-    dnt: doNotTrack > 0,
+    dnt: (navigator.doNotTrack as any) > 0,
     campaign: campaign(),
     timezone,
-    bot: webdriver,
+    bot: navigator.webdriver,
     screen: { width: screen.width, height: screen.height },
-    locale: language,
+    locale: navigator.language,
     page: { ...pageFacts(), canonical: document.querySelector<HTMLLinkElement>("[rel=canonical]")?.href },
   };
 }

@@ -1,147 +1,175 @@
 import { createDelivery } from "./delivery";
 import { harmless, listen } from "./harmless";
 import { newId } from "./id";
-import { type Bag, ordinary, stringify } from "./json";
+import { type Bag, ordinary } from "./json";
 import { context, pageFacts } from "./page";
-import { type Consent, keep, save, state } from "./storage";
-import { about, anonymousId, forget, remember, reset, setAnonymousId } from "./visitor";
+import { type State, keep, kept, save, state } from "./storage";
+import { about, anonymousId, remember, replaceVisitor, reset, setAnonymousId } from "./visitor";
+import { watchViews } from "./views";
 
 /** As they stand on the script: `data-key`, `data-consent` and so on. */
 export interface Settings {
   key: string;
   /** Where batches are posted. */
-  endpoint: string;
+  endpoint: string | URL;
+  /** "false": no page views by themselves. */
+  auto?: string;
   /** "required": nothing is kept or sent before consent. */
   consent?: string;
   /** Nothing is kept in the browser; the collector tells visitors apart for a day. */
   cookieless?: string;
+  /** "off": nothing is kept or sent where the browser asks not to be tracked in this way. */
+  gpc?: string;
+  dnt?: string;
   /** The part after # is a page of its own. */
   hash?: string;
+  /** Domains whose visitors are the same. */
+  link?: string;
+  /** An address may name the visitor, and an event. */
+  query?: string;
 }
 
-export type Pixel = Record<string, (...args: any[]) => any>;
+/** The global: an array of calls until it begins, with the methods, none of which throws. */
+export type Pixel = any;
 
-/** Runs what few pages use, in the second file. The id is of the time of the call. */
-export type Extra = (pixel: Pixel, name: string, args: unknown[], id: string) => Promise<unknown>;
+/** Runs what few pages use, in the second file. */
+export type Extra = (pixel: Pixel, name: string, ...args: any[]) => Promise<unknown>;
 
-/** The calls of a page, none of which throws, and what begins the page views by themselves. */
-export function createPixel({ key, endpoint, consent: rule, cookieless, hash }: Settings, extra: Extra) {
+/** Gives the global its methods, and begins once the page is one. */
+export function start(pixel: Pixel, settings: Settings, extra: Extra): void {
   keep(true);
-  const { off: switched, consent: known } = state();
-  const off = switched || /pixel_off(?!=)/.test(location.search);
-  let consent: Consent = known || {};
-  let held: Bag[] | false | undefined | "" = rule && consent.analytics == null && [];
-  let watched = false;
+  let { off, consent = {} }: State = state();
+  off ||= /pixel_off(&|$)/.test(location.search) || (settings.gpc === "off" && context().gpc) || (settings.dnt === "off" && context().dnt);
+  const cookieless = settings.cookieless != null;
+  let held = settings.consent && consent.analytics == null && ([] as any);
+  let watched: unknown;
 
-  if (cookieless != null || held || off) keep(false);
-  const deliver = createDelivery(endpoint, key, tell);
+  /** What few pages use. From then on the second file hears of every call. */
+  function later(name: string, ...args: unknown[]): Pixel {
+    watched = true;
+    extra(pixel, name, ...args);
+    return pixel;
+  }
 
-  function record(type: string, fields: Bag): Bag | undefined {
-    if (off || consent.analytics === false) return;
-    const event = { type, messageId: newId(), timestamp: new Date(), userId: state().identify?.id, context: context(), ...fields };
+  const tell = (name: string, args: unknown[]) => watched && later("tell", name, args);
+
+  let settle: (() => void) | undefined;
+
+  function begin(): void {
+    settle?.();
+    if (pixel.initialized || (document as any).prerendering) return;
+    pixel.initialized = 1;
+    const calls = pixel.splice(0);
+    pixel.push = (...later: unknown[]) => later.forEach(harmless(([method, ...args]: any) => pixel[method](...args)));
+    if (settings.auto !== "false") {
+      pixel.page();
+      settle = watchViews(pixel, settings.hash);
+    }
+    pixel.push(...calls);
+  }
+
+  // Before the delivery listens, so that at the end of the page it finds these calls queued.
+  listen("pagehide visibilitychange prerenderingchange", begin);
+  if (cookieless || held || off) keep(false);
+  const deliver = createDelivery(settings.endpoint, settings.key, tell, later);
+
+  function record(type: string, fields: Bag, options: any): Bag | undefined {
+    if (consent.analytics === false || off) return;
+    const now = new Date();
+    const given = new Date(options?.timestamp);
+    const event = {
+      type,
+      messageId: newId(),
+      // No event is of the future.
+      timestamp: +given > 0 && given < now ? given : now,
+      userId: state().identify?.id,
+      anonymousId: options?.anonymousId,
+      ...fields,
+      context: { ...context(), ...options?.context },
+    };
     if (held) held.push(event);
     else send(event);
     return event;
   }
 
   function send(event: any): void {
-    if (cookieless == null) event.anonymousId = anonymousId();
+    event.anonymousId = cookieless ? undefined : text(event.anonymousId) || anonymousId();
     if (consent.at) event.context.consent = consent;
-    const text = ordinary(event);
-    if (text) deliver(event.messageId, text);
+    const json = ordinary(event);
+    if (json) deliver(event.messageId, json);
     else later("mend", event, deliver);
     tell("recorded", [event]);
   }
 
-  /** What few pages use. From then on the second file hears of every call. */
-  function later(name: string, ...args: unknown[]): Pixel {
-    watched = true;
-    extra(methods, name, args, newId());
-    return methods;
-  }
+  /** Who somebody is, and what belongs to that. */
+  const naming = (call: "identify" | "group", field: string) => (...args: unknown[]) => {
+    const [traits, options] = bags(args);
+    return record(call, { [field]: remember(call, text(args[0]), ordinary(traits) && traits), traits }, options);
+  };
 
-  function tell(name: string, args: unknown[]): void {
-    if (watched) later("tell", name, args);
-  }
-
-  const methods: Pixel = {
+  const methods: Record<string, (...args: any[]) => unknown> = {
     page(...args) {
-      const [first, second] = args.filter((arg) => arg && typeof arg === "string");
+      const [first, second] = args.map(text).filter((name) => name);
+      const [properties, options] = bags(args);
       const category = second && first;
-      return record("page", { name: second || first, category, properties: { ...pageFacts(), category, ...bag(args) } });
+      return record("page", { name: second || first, category, properties: { ...pageFacts(), category, ...properties } }, options);
     },
     track(...args) {
+      const [properties, options] = bags(args);
       const event = text(args[0]);
-      return event && record("track", { event, properties: bag(args) });
+      return event && record("track", { event, properties }, options);
     },
-    identify(...args) {
-      const traits = bag(args);
-      remember("identify", text(args[0]), ordinary(traits) && (traits as any));
-      return record("identify", { traits });
+    alias(to, from, options) {
+      const userId = text(to);
+      return userId && record("alias", { userId, previousId: text(from) || state().identify?.id || anonymousId() }, options);
     },
+    identify: naming("identify", "userId"),
+    group: naming("group", "groupId"),
     setAnonymousId: (id) => setAnonymousId(text(id)),
     reset,
     consent(given) {
-      const former = stringify(consent);
+      const former = ordinary(consent);
       consent = { ...consent, ...given };
       // Said again on every page, it was given when it was said first.
-      if (stringify(consent) !== former) consent.at = new Date();
+      if (ordinary(consent) !== former) consent.at = new Date();
       if (held && consent.analytics == null) return;
-      if (cookieless == null) keep(true);
+      if (!cookieless) keep(true);
       // Whoever denies leaves no trace.
-      if (consent.analytics === false) forget();
-      else if (held) held.forEach(send);
-      held = false;
+      if (consent.analytics === false) replaceVisitor();
+      else held?.forEach(send);
+      held = 0;
       save({ consent });
     },
     ready() {}, // its callback is called like that of any other call, below
   };
 
-  for (const name in methods) {
-    const method = harmless(methods[name]!);
-    methods[name] = (...args) => {
+  for (const name in methods)
+    pixel[name] = (...args: unknown[]) => {
+      if (!pixel.initialized) return pixel.push([name, ...args]), pixel;
+      if (name === "group" && !args[0]) return about(name);
       tell(name, args);
-      const event = method(...args);
+      const event = harmless(methods[name]!)(...args);
       // Some pages go on only in the callback, so it is called whatever becomes of the event.
       const callback = args.find((arg) => typeof arg === "function");
-      if (callback) setTimeout(harmless(callback));
-      return Object.assign(Promise.resolve(event), methods);
+      if (callback) setTimeout(harmless(callback as () => void));
+      return Object.assign(Promise.resolve(event), pixel);
     };
-  }
 
-  for (const name of ["debug", "on", "once", "off", "trackLink", "trackForm", "alias"])
-    methods[name] = (...args) => later(name, ...args);
+  "debug on once off trackLink trackForm".split(" ").forEach((name) => (pixel[name] = (...args: unknown[]) => later(name, ...args)));
 
-  methods.group = (...args) => (args[0] ? later("group", remember, ...args) : about("group"));
-  methods.user = () => ({ ...about("identify"), anonymousId });
+  pixel.user = () => ({ ...about("identify"), anonymousId });
 
-  /** Page views after the first, by themselves. */
-  function watch(): void {
-    // Again on a return from the browser's memory of pages.
-    listen("pageshow", (event) => event.persisted && methods.page!());
-    const address = () => location.href.replace(hash == null ? /#.*/ : "", "");
-    let here = address();
-    const moved = harmless((replaced?: boolean) => {
-      const from = here;
-      here = address();
-      if (from !== here) later("moved", from, here, replaced);
-    });
-    listen("popstate hashchange", () => moved());
-    for (const name of ["pushState", "replaceState"] as const) {
-      const change = history[name];
-      history[name] = function (...args) {
-        change.apply(this, args);
-        moved(name > "r");
-      };
-    }
-  }
-
-  methods._ = record; // for the second file
-  return [methods, watch] as const;
+  // What an address or an older script says of the visitor is read first.
+  const former = !state().anonymousId && kept && document.cookie;
+  if (settings.link || /ajs_|_px_l|pixel_off/.test(location.search + former)) extra(pixel, "arrive", settings, setAnonymousId, remember).then(begin);
+  // "loading" is behind the other two in the alphabet.
+  else if (document.title || document.readyState < "l") begin();
+  else listen("DOMContentLoaded", begin);
 }
 
-/** The first object among arguments. */
-const bag = (args: unknown[]) => args.find((arg) => arg && typeof arg === "object" && !Array.isArray(arg)) as Bag | undefined;
+/** Properties or traits, and options: the objects among arguments, of which null takes the place. */
+const bags = (args: unknown[]): any[] =>
+  args.filter((arg) => (arg ? typeof arg === "object" && !Array.isArray(arg) : args[0] && arg == null));
 
 /** Ids and names are text on the wire; in pages, numbers are common. Empty is none. */
-const text = (value: unknown) => (/str|num|big/.test(typeof value) && `${value}`) || undefined;
+const text = (value: unknown) => (/str|num|big/.test(typeof value) ? `${value}` : "");

@@ -29,7 +29,7 @@ export const remove = harmless((key: string) => {
 /** Sorted. */
 export const keysWith = (prefix: string) =>
   Object.keys(store)
-    .filter((key) => key.startsWith(prefix))
+    .filter((key) => !key.indexOf(prefix))
     .sort();
 
 /** What is known of the visitor, read anew at each call, so that tabs agree. */
@@ -42,7 +42,7 @@ export interface State {
   group?: Named;
   consent?: Consent | undefined;
   /** Switched off by the visitor. */
-  off?: boolean;
+  off?: unknown;
 }
 
 export interface Named {

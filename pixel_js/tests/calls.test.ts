@@ -47,7 +47,7 @@ describe("identify", () => {
     [[{ email: "a@b.example" }, { integrations: {} }], undefined, { email: "a@b.example" }],
     [[42], "42", undefined],
     [[0], "0", undefined],
-    [[10n, null], "10", undefined],
+    [[10n, null], "10", null],
     [["", { a: 1 }], undefined, { a: 1 }],
     [[null, { a: 1 }], undefined, { a: 1 }],
     [["u1", "no traits"], "u1", undefined],

@@ -69,9 +69,10 @@ export function leave(): void {
 export const delivered = () => vi.advanceTimersByTimeAsync(200);
 
 export async function newPixel(writeKey = "wk_1", settings: object = {}) {
-  const { createPixel } = await import("../src/pixel");
+  const { start } = await import("../src/pixel");
   const { run } = await import("../src/extras");
-  const second = async (...call: Parameters<typeof run>) => run(...call);
-  const [methods] = createPixel({ key: writeKey, endpoint: "https://collect.example/c", ...settings }, second);
-  return methods as Record<string, (...args: unknown[]) => any>;
+  const pixel: any = [];
+  const all = { key: writeKey, endpoint: "https://collect.example/c", auto: "false", ...settings };
+  start(pixel, all, async (...call) => run(...call));
+  return pixel as Record<string, (...args: unknown[]) => any>;
 }

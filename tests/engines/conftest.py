@@ -31,14 +31,6 @@ addEventListener('unhandledrejection', e => oops(e.reason));
 _hosts = (f"127.{a}.{b}.{c}" for a, b, c in itertools.product(range(20, 99), range(1, 255), (1,)))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """On a busy machine Firefox and WebKitGTK now and then load a page twice or take minutes to
-    leave one; what fails in one try of three is printed, what fails in all three has failed."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.flaky(reruns=2))
-
-
 def own_loop(**options: Any) -> Callable[..., Any]:
     return pytest_asyncio.fixture(loop_scope="session", **options)
 
@@ -60,6 +52,7 @@ class Site:
         self.url = f"http://{self.host}:{port}"
         self.elsewhere = f"http://{next(_hosts)}:{port}/elsewhere"
         self.seen: list[str] = []
+        self.queries: list[str] = []
         self.errors: list[str] = []
         self.pages: dict[str, tuple[str, dict[str, str]]] = {}
         self.add("/elsewhere", "", title="<title>Elsewhere</title>")
@@ -81,11 +74,16 @@ class Site:
         self.pages[path] = (page, headers)
         return self.url + path
 
+    def copy(self, path: str, text: str) -> None:
+        """Serves a file of the collector from the site's own address."""
+        self.pages[path] = (text, {})
+
     async def answer(self, request: web.BaseRequest) -> web.Response:
         if request.path == "/oops":
             self.errors.append(await request.text())
             return web.Response()
         self.seen.append(request.path)
+        self.queries.append(request.query_string)
         page, headers = self.pages.get(request.path, ("", {}))
         kind = "text/javascript" if request.path.endswith(".js") else "text/html"
         given = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -134,6 +132,10 @@ class Collector:
         assert process.returncode == 0
         return out.decode()
 
+    async def file(self, path: str) -> str:
+        async with aiohttp.ClientSession() as http, http.get(self.url + path) as answer:
+            return await answer.text()
+
     def script(self, at: str | None = None, **data: str) -> str:
         """The script without the inline snippet, from `at` or the collector itself."""
         named = {"key": self.key, "global": "sendgrid"} | data
@@ -158,6 +160,7 @@ class Shop:
     def __init__(self, site: Site, collector: Collector, engine: Engine) -> None:
         self.site = site
         self.collector = collector
+        self.engine = engine.name
         self._engine = engine
         self._tabs: list[Tab] = []
 

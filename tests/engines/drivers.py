@@ -54,6 +54,9 @@ class Tab(Protocol):
     async def evaluate(self, expression: str) -> Any:
         """The JSON value of a JavaScript expression; a promise is awaited."""
 
+    async def offline(self, away: bool) -> None:
+        """Takes the network away, or gives it back; WebKitGTK is only told so."""
+
     async def close(self) -> None: ...
 
 
@@ -78,6 +81,9 @@ class ChromiumTab:
 
     async def evaluate(self, expression: str) -> Any:
         return await asyncio.wait_for(self._page.evaluate(expression), 30)
+
+    async def offline(self, away: bool) -> None:
+        await self._page.context.set_offline(away)
 
     async def close(self) -> None:
         await self._page.close()
@@ -152,6 +158,13 @@ class FirefoxTab:
         if result["type"] == "exception":
             raise RuntimeError(result["exceptionDetails"]["text"])
         return json.loads(result["result"]["value"])
+
+    async def offline(self, away: bool) -> None:
+        await self._firefox.command(
+            "emulation.setNetworkConditions",
+            contexts=[self._context],
+            networkConditions={"type": "offline"} if away else None,
+        )
 
     async def close(self) -> None:
         await self._firefox.command("browsingContext.close", context=self._context)
@@ -255,6 +268,9 @@ class WebKitTab:
         if isinstance(value, str):
             raise RuntimeError(value)
         return value[0]
+
+    async def offline(self, away: bool) -> None:
+        await self.evaluate(f"dispatchEvent(new Event('{'offline' if away else 'online'}'))")
 
     async def close(self) -> None:
         await self._webkit.on(self._window, "DELETE", "/window")

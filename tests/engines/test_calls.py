@@ -101,6 +101,18 @@ async def test_group_alias_user_callbacks_and_promises(shop: Shop) -> None:
     )
 
 
+async def test_options_of_a_call(shop: Shop) -> None:
+    tab = await shop.page()
+    options = "{context: {plan: 'pro'}, timestamp: '2026-01-02T03:04:05Z', anonymousId: 'mine'}"
+    await tab.evaluate(f"void sendgrid.track('A', null, {options}).track('B', {{}}, null)")
+    _, a, b = await shop.rows(3)
+    assert (a["anonymous_id"], a["properties"]) == ("mine", None)
+    assert (a["context"]["plan"], a["context"]["library"]["name"]) == ("pro", "pixel")
+    assert a["original_timestamp"] == 1767323045000  # 2026-01-02T03:04:05Z
+    assert b["anonymous_id"] != "mine"
+    assert "plan" not in b["context"]
+
+
 async def test_a_visitor_is_one_over_pages_another_after_reset_and_for_another_user(
     shop: Shop,
 ) -> None:
@@ -161,9 +173,13 @@ async def test_visitors_of_analytics_js_and_of_a_linked_domain_are_kept(shop: Sh
     await shop.open(site.elsewhere.replace(other, site.url))
     tab = await shop.open(site.elsewhere.replace(other, site.url))
     await tab.evaluate("void (document.cookie = 'ajs_anonymous_id=%22old-visitor%22')")
+    await tab.evaluate("void (document.cookie = 'ajs_user_id=%22u7%22')")
+    await tab.evaluate("void (localStorage.ajs_user_traits = JSON.stringify({plan: 'pro'}))")
     await tab.goto(f"{site.url}/")
     await shop.rows(1)
+    assert await tab.evaluate("sendgrid.user().traits()") == {"plan": "pro"}
     await tab.evaluate("(a.click(), 0)")
     rows = await shop.rows(2)
     assert [row["anonymous_id"] for row in rows] == ["old-visitor"] * 2
+    assert rows[0]["user_id"] == "u7"
     assert rows[1]["url"] == f"{other}/there"

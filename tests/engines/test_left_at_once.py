@@ -47,7 +47,9 @@ async def test_pages_left_immediately_after_the_call(shop: Shop, door: Door) -> 
     site.add("/page", shop.collector.script(door.url, auto="false") + PAGE % (LEAVES, named))
     tab = await shop.open(site.elsewhere)
     await tab.evaluate(f"void (location.href = 'http://{named[0]}/page?0')")
-    await until(lambda: site.seen.count("/page") >= LEAVES, 60 + LEAVES)
+    # Not by their number: an engine may ask for a page a second time.
+    await until(lambda: str(LEAVES - 1) in site.queries[-9:], 60 + LEAVES)
+    assert str(LEAVES - 1) in site.queries[-9:]
     pages = f"http://{site.host.rpartition('.')[0]}."
     expected = sorted(f"Left {i}" for i in range(LEAVES))
 

@@ -39,15 +39,28 @@ async def test_what_was_held_back_is_dropped_when_consent_is_denied(shop: Shop) 
     assert 'anonymousId":"0' not in await tab.evaluate("JSON.stringify(localStorage)")
 
 
+SIGNALS = """<script>
+for (const [name, value] of [['globalPrivacyControl', true], ['doNotTrack', '1']])
+  Object.defineProperty(navigator, name, {value, configurable: true});
+</script>"""
+
+
 async def test_privacy_signals_go_with_the_event(shop: Shop) -> None:
-    signals = """<script>
-    for (const [name, value] of [['globalPrivacyControl', true], ['doNotTrack', '1']])
-      Object.defineProperty(navigator, name, {value, configurable: true});
-    </script>"""
-    await shop.open(shop.site.add("/", signals + shop.collector.script()))
+    await shop.open(shop.site.add("/", SIGNALS + shop.collector.script()))
     (row,) = await shop.rows(1)
     assert (row["context"]["gpc"], row["context"]["dnt"]) == (True, True)
     assert row["consent"]["gpc"] is True
+
+
+@pytest.mark.parametrize("signal", ["gpc", "dnt"])
+async def test_a_signal_switches_it_off_where_the_page_says_so(shop: Shop, signal: str) -> None:
+    script = shop.collector.script(**{signal: "off"})
+    tab = await shop.open(shop.site.add("/", SIGNALS + script))
+    await tab.evaluate("void sendgrid.track('A').identify('u1')")
+    assert await tab.evaluate(TRACES) == 0
+    await tab.goto(shop.site.add("/without", script))
+    await tab.evaluate("void sendgrid.track('B')")
+    assert await shop.names(2) == ["page", "B"]
 
 
 async def test_without_cookies_nothing_is_kept_and_all_arrives(shop: Shop) -> None:

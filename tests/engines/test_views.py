@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from asyncio.subprocess import DEVNULL
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.engines.conftest import until
+from tests.engines.drivers import CHROMIUM, CHROMIUM_FLAGS
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.engines.conftest import Shop
+    from tests.engines.drivers import Tab
+
+
+async def arrived(tab: Tab, sign: str) -> None:
+    """Waits for another page; between two of them a tab answers nothing."""
+    async with asyncio.timeout(30):
+        while True:
+            with contextlib.suppress(Exception):
+                if await tab.evaluate(f"!!({sign})"):
+                    return
+            await asyncio.sleep(0.05)
+
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -55,17 +73,53 @@ async def test_no_page_views_by_themselves_when_not_wanted(shop: Shop) -> None:
 
 
 async def test_a_page_that_returns_from_the_browsers_memory_is_viewed_again(shop: Shop) -> None:
+    shop.site.add("/other", "", body="<p id=other>")
     tab = await shop.page("/")
-    await tab.evaluate("(window.kept = true, 0)")
     await shop.rows(1)
     await tab.evaluate("void (location.href = '/other')")
-    await until(lambda: "/other" in shop.site.seen)
-    shop.site.add("/other", "")
-    await tab.evaluate("new Promise(done => setTimeout(done, 300))")
+    await arrived(tab, "window.other")
     await tab.evaluate("void history.back()")
     rows = await shop.rows(2)
     # Whether it returned or was loaded anew, it was shown twice.
     assert [row["path"] for row in rows] == ["/", "/"]
+
+
+async def test_a_page_made_beforehand_is_viewed_when_it_is_shown(
+    shop: Shop, tmp_path: Path
+) -> None:
+    """Nobody drives this browser: one that is driven makes no pages beforehand."""
+    if shop.engine != "chromium":
+        pytest.skip("only Chromium makes pages beforehand")
+    rules = """<script type=speculationrules>
+    {"prerender": [{"source": "list", "urls": ["/next"], "eagerness": "immediate"}]}</script>
+    <script>setInterval(async () => {
+      if (await (await fetch('/go')).text()) location.href = '/next';
+    }, 100)</script>"""
+    made = """<script>
+    const made = document.prerendering;
+    addEventListener('load', () => { sendgrid.track('Made', {made}); fetch('/made') });
+    </script>"""
+    site = shop.site
+    site.add("/next", shop.collector.script() + made)
+    url = site.add("/", shop.collector.script(), body=rules)
+    profile = f"--user-data-dir={tmp_path}"
+    browser = await asyncio.create_subprocess_exec(
+        CHROMIUM, "--headless", *CHROMIUM_FLAGS, profile, url, stdout=DEVNULL, stderr=DEVNULL
+    )
+    try:
+        await until(lambda: "/made" in site.seen)
+        assert [row["path"] for row in await shop.rows(1)] == ["/"]
+        site.pages["/go"] = ("go", {})
+        rows = await shop.rows(3)
+    finally:
+        browser.terminate()
+        await browser.wait()
+    assert [(row["event"], row["path"]) for row in rows] == [
+        (None, "/"),
+        (None, "/next"),
+        ("Made", "/next"),
+    ]
+    assert rows[2]["properties"] == {"made": True}
 
 
 async def test_the_view_has_its_title_where_the_script_is_faster_than_the_parser(

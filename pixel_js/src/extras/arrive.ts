@@ -1,4 +1,5 @@
 import { harmless, listen } from "../harmless";
+import type { Bag } from "../json";
 import type { Pixel } from "../pixel";
 import type { State } from "../storage";
 
@@ -13,30 +14,39 @@ interface Given {
   link?: string;
 }
 
+/** The first file's own, which keep to what the visitor allows. */
+type SetAnonymousId = (id: string) => void;
+type Remember = (call: "identify", id?: string, traits?: Bag) => void;
+
 /** What the address, or an older script, says of the visitor: before the page view is recorded. */
-export function arrive(pixel: Pixel, given: Given): void {
+export function arrive(pixel: Pixel, given: Given, setAnonymousId: SetAnonymousId, remember: Remember): void {
   const parameters = new URLSearchParams(location.search);
-  harmless(takeOver)(pixel);
-  if (given.link) harmless(link)(pixel, given.link, parameters);
-  if (given.query !== undefined) harmless(query)(pixel, parameters);
+  /** An id from outside: it becomes part of a cookie. */
+  const adopt = (id?: string | null) => {
+    if (id && /^[\w.~:-]{1,100}$/.test(id)) setAnonymousId(String(id));
+  };
+  harmless(takeOver)(adopt, remember);
+  if (given.link) harmless(link)(pixel, given.link, parameters, adopt);
+  if (given.query !== undefined) harmless(query)(pixel, parameters, adopt);
   const off = parameters.get("pixel_off");
   if (off !== null) harmless(change)({ off: off !== "0" });
 }
 
-/** A site that moves here from analytics.js keeps its visitors. Only where there is no id yet. */
-function takeOver(pixel: Pixel): void {
-  if (known().anonymousId) return;
-  const [user, anonymous] = ["user", "anonymous"].map((name) => {
-    const [, value] = document.cookie.match(`(?:^|; )ajs_${name}_id=([^;]+)`) || [];
-    return value && decodeURIComponent(value).replace(/"/g, "");
-  });
-  adopt(pixel, anonymous);
-  if (user) change({ identify: { id: user } });
-}
+type Adopt = (id?: string | null) => void;
 
-/** An id from outside: it becomes part of a cookie. */
-function adopt(pixel: Pixel, id?: string | null): void {
-  if (id && /^[\w.~:-]{1,100}$/.test(id)) pixel.setAnonymousId!(id);
+/** A site that moves here from analytics.js keeps its visitors. Only where there is no id yet. */
+function takeOver(adopt: Adopt, remember: Remember): void {
+  if (known().anonymousId) return;
+  // In cookies, as text or as JSON of it, and beside them in the storage.
+  const kept = (name: string) => {
+    const [, cookie] = document.cookie.match(`(?:^|; )ajs_${name}=([^;]+)`) || [];
+    const text = cookie ? decodeURIComponent(cookie) : localStorage[`ajs_${name}`];
+    return harmless(JSON.parse)(text) ?? text;
+  };
+  adopt(kept("anonymous_id"));
+  const [user, traits] = [kept("user_id"), kept("user_traits")];
+  const sound = traits && typeof traits === "object" && !Array.isArray(traits) && Object.keys(traits).length > 0;
+  if (user || sound) remember("identify", user ? String(user) : undefined, sound ? traits : undefined);
 }
 
 /** The first file's state, where it may keep one. */
@@ -44,18 +54,18 @@ const known = (): State => JSON.parse(localStorage._px || "{}");
 const change = (changes: State) => (localStorage._px = JSON.stringify({ ...known(), ...changes }));
 
 /** Segment's: `ajs_uid`, `ajs_aid`, `ajs_event`, `ajs_trait_NAME`, `ajs_prop_NAME`. */
-function query(pixel: Pixel, parameters: URLSearchParams): void {
+function query(pixel: Pixel, parameters: URLSearchParams, adopt: Adopt): void {
   const named = (prefix: string) =>
     Object.fromEntries(
       [...parameters].filter(([key]) => key.startsWith(prefix)).map(([key, value]) => [key.slice(prefix.length), value]),
     );
   const [user, anonymous, event] = ["ajs_uid", "ajs_aid", "ajs_event"].map((key) => parameters.get(key));
-  adopt(pixel, anonymous);
-  if (user) pixel.identify!(user, named("ajs_trait_"));
-  if (event) pixel.track!(event, named("ajs_prop_"));
+  adopt(anonymous);
+  if (user) pixel.identify(user, named("ajs_trait_"));
+  if (event) pixel.track(event, named("ajs_prop_"));
 }
 
-function link(pixel: Pixel, named: string, parameters: URLSearchParams): void {
+function link(pixel: Pixel, named: string, parameters: URLSearchParams, adopt: Adopt): void {
   const domains = named.split(/[\s,]+/);
   const ours = (host: string) => domains.some((domain) => host === domain || host.endsWith("." + domain));
 
@@ -63,7 +73,7 @@ function link(pixel: Pixel, named: string, parameters: URLSearchParams): void {
   if (id) {
     const age = Date.now() - parseInt(time!, 36);
     // Anyone can write such an address: only our own pages are believed.
-    if (Math.abs(age) < MAX_AGE_MS && ours(new URL(document.referrer).hostname)) adopt(pixel, id);
+    if (Math.abs(age) < MAX_AGE_MS && ours(new URL(document.referrer).hostname)) adopt(id);
     const url = new URL(location.href);
     url.searchParams.delete(PARAMETER);
     history.replaceState(history.state, "", url);
@@ -73,7 +83,7 @@ function link(pixel: Pixel, named: string, parameters: URLSearchParams): void {
     const anchor = target.closest && (target.closest("a[href]") as HTMLAnchorElement | null);
     if (!anchor || anchor.hostname === location.hostname || !ours(anchor.hostname)) return;
     const url = new URL(anchor.href);
-    url.searchParams.set(PARAMETER, `${Date.now().toString(36)}.${pixel.user!().anonymousId()}`);
+    url.searchParams.set(PARAMETER, `${Date.now().toString(36)}.${pixel.user().anonymousId()}`);
     anchor.href = url.href;
   });
 }
