@@ -53,7 +53,7 @@ export function createDelivery(url: string | URL, writeKey: string, tell: Tell, 
     const chunk = take(keysWith(prefix));
     if (!chunk[0]) return (timer = 0);
     const { anonymousId } = state();
-    let waitMs = RETRY_MS * 2 ** failures++ * (1 + Math.random());
+    let waitMs = (1 + Math.random()) * RETRY_MS * 2 ** failures++;
     try {
       // A body given as text goes as text/plain, which needs no preflight.
       const response = await fetch(url, { method: "POST", body: body(chunk), credentials: "include", keepalive: true });

@@ -129,14 +129,14 @@ export function start(pixel: Pixel, settings: Settings, extra: Extra): void {
     reset,
     consent(given) {
       const former = ordinary(consent);
-      consent = { ...consent, ...given };
+      consent = { ...consent, ...(ordinary(given) && given) };
       // Said again on every page, it was given when it was said first.
       if (ordinary(consent) !== former) consent.at = new Date();
       if (held && consent.analytics == null) return;
       if (!cookieless) keep(true);
       // Whoever denies leaves no trace.
       if (consent.analytics === false) replaceVisitor();
-      else held?.forEach(send);
+      else held?.map(send);
       held = 0;
       save({ consent });
     },
@@ -163,7 +163,7 @@ export function start(pixel: Pixel, settings: Settings, extra: Extra): void {
   const former = !state().anonymousId && kept && document.cookie;
   if (settings.link || /ajs_|_px_l|pixel_off/.test(location.search + former)) extra(pixel, "arrive", settings, setAnonymousId, remember).then(begin);
   // "loading" is behind the other two in the alphabet.
-  else if (document.title || document.readyState < "l") begin();
+  else if (document.readyState < "l" || document.title) begin();
   else listen("DOMContentLoaded", begin);
 }
 

@@ -23,6 +23,7 @@ from aiohttp import web
 from tests.engines.drivers import ENGINES, Engine, Tab, free_port
 
 JSON_COLUMNS = ("properties", "traits", "context", "consent")
+KINDS = {"js": "text/javascript", "css": "text/css"}
 WATCH = """<script>
 const oops = body => fetch('/oops', {method: 'POST', body}).catch(() => 0);
 addEventListener('error', e => oops(e.message));
@@ -85,7 +86,7 @@ class Site:
         self.seen.append(request.path)
         self.queries.append(request.query_string)
         page, headers = self.pages.get(request.path, ("", {}))
-        kind = "text/javascript" if request.path.endswith(".js") else "text/html"
+        kind = KINDS.get(request.path.rpartition(".")[2], "text/html")
         given = {name.replace("_", "-"): value for name, value in headers.items()}
         return web.Response(text=page, content_type=kind, headers=given)
 

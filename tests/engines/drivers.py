@@ -5,6 +5,7 @@ geckodriver), WebKitGTK over WebDriver in an X server of its own.
 """
 
 import asyncio
+import base64
 import contextlib
 import itertools
 import json
@@ -57,6 +58,9 @@ class Tab(Protocol):
     async def offline(self, away: bool) -> None:
         """Takes the network away, or gives it back; WebKitGTK is only told so."""
 
+    async def screenshot(self) -> bytes:
+        """What is seen, as a PNG."""
+
     async def close(self) -> None: ...
 
 
@@ -84,6 +88,9 @@ class ChromiumTab:
 
     async def offline(self, away: bool) -> None:
         await self._page.context.set_offline(away)
+
+    async def screenshot(self) -> bytes:
+        return await self._page.screenshot()
 
     async def close(self) -> None:
         await self._page.close()
@@ -165,6 +172,12 @@ class FirefoxTab:
             contexts=[self._context],
             networkConditions={"type": "offline"} if away else None,
         )
+
+    async def screenshot(self) -> bytes:
+        taken = await self._firefox.command(
+            "browsingContext.captureScreenshot", context=self._context
+        )
+        return base64.b64decode(taken["data"])
 
     async def close(self) -> None:
         await self._firefox.command("browsingContext.close", context=self._context)
@@ -272,6 +285,9 @@ class WebKitTab:
     async def offline(self, away: bool) -> None:
         await self.evaluate(f"dispatchEvent(new Event('{'offline' if away else 'online'}'))")
 
+    async def screenshot(self) -> bytes:
+        return base64.b64decode(await self._webkit.on(self._window, "GET", "/screenshot"))
+
     async def close(self) -> None:
         await self._webkit.on(self._window, "DELETE", "/window")
 
@@ -290,6 +306,7 @@ async def webkit() -> AsyncIterator[Engine]:
             env=os.environ | {"DISPLAY": display},
             start_new_session=True,
         )
+        stack.push_async_callback(_ended, driver)
         http = await stack.enter_async_context(aiohttp.ClientSession())
         root = f"http://127.0.0.1:{port}/session"
         browser = next(str(p) for p in sorted(Path("/").glob(MINIBROWSERS[1:]), reverse=True))
@@ -299,7 +316,7 @@ async def webkit() -> AsyncIterator[Engine]:
         }
         body = {"capabilities": {"alwaysMatch": wanted}}
         session = None
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(110):
             while session is None:
                 try:
                     session = await _webdriver(http, "POST", root, body)
@@ -308,8 +325,11 @@ async def webkit() -> AsyncIterator[Engine]:
         address = f"{root}/{session['sessionId']}"
         yield WebKit(http, address)
         await _webdriver(http, "DELETE", address, None)
-        driver.terminate()
-        await driver.wait()
+
+
+async def _ended(process: Process) -> None:
+    process.terminate()
+    await process.wait()
 
 
 @contextlib.asynccontextmanager
