@@ -18,11 +18,23 @@ function show(level, text, detail) {
   const head = document.createElement("summary");
   const json = document.createElement("pre");
   head.textContent = text;
-  json.textContent = JSON.stringify(detail, (_, value) => (typeof value === "bigint" ? String(value) : value), 2);
+  json.textContent = readable(detail);
   more.append(head, json);
   line.append(more);
   log.prepend(line);
   tellVisitor();
+}
+
+/** As JSON, with a word in the place of what JSON cannot hold. */
+function readable(detail) {
+  const seen = new Set();
+  const word = (_, value) => {
+    if (typeof value === "bigint") return `${value}n`;
+    if (seen.has(value)) return "(seen above)";
+    if (value && typeof value === "object") seen.add(value);
+    return value;
+  };
+  return JSON.stringify(detail, word, 2);
 }
 
 function tellVisitor() {

@@ -250,7 +250,7 @@ class WebKit:
     async def tab(self) -> Tab:
         if not self._first:
             self._first = await self.command("GET", "/window")
-        made = await self.on(self._first, "POST", "/window/new", {"type": "tab"})
+        made = await self.on(self._first, "POST", "/window/new", {"type": "window"})
         return WebKitTab(self, made["handle"])
 
 
