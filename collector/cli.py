@@ -168,25 +168,32 @@ def _shown(listen: str, port: int) -> str:
 @click.option(
     "--url", help="Address under which browsers reach the collector [default: http.public_url]."
 )
+@click.option("--external", is_flag=True, help="Without inline script, for strict policies.")
 def print_snippet(
-    file: Path | None, data: str | None, name: str, site: str | None, url: str | None
+    file: Path | None,
+    data: str | None,
+    name: str,
+    site: str | None,
+    url: str | None,
+    external: bool,
 ) -> None:
     """Print the HTML to paste."""
     config = load_config(file, data=data, http__public_url=url)
     if not name.isidentifier() or not name.isascii():
         say_error(CollectorError(f"--global: expected a JavaScript name, got {name!r}"))
     try:
-        click.echo(_snippet(config, name, _key_of(config, site)))
+        html = snippet.external if external else snippet.render
+        click.echo(_snippet(config, name, _key_of(config, site), html))
     except CollectorError as error:
         say_error(error)
 
 
-def _snippet(config: Config, name: str, key: str) -> str:
+def _snippet(config: Config, name: str, key: str, html: Callable[..., str] = snippet.render) -> str:
     http = config.http
     data = {}
     if http.beacon_path != http.script_path.rpartition("/")[0] + "/c":
         data["endpoint"] = config.public_url + http.beacon_path  # not where the script looks
-    return snippet.render(name, config.public_url + http.script_path, key, **data)
+    return html(name, config.public_url + http.script_path, key, **data)
 
 
 def _key_of(config: Config, name: str | None) -> str:

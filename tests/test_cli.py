@@ -125,6 +125,13 @@ def test_the_snippet_is_the_one_that_serve_prints(serve, tmp_path):
     assert '"https://c.example/c.js"' in out
 
 
+def test_the_external_snippet_has_no_inline_script(tmp_path):
+    code, out, err = run("snippet", "--url", "https://c.example/a&b", "--external", cwd=tmp_path)
+    assert (code, err) == (0, "")
+    assert out.startswith('<script async src="https://c.example/a&amp;b/c.js" data-key="wk_')
+    assert out.endswith(' data-global="pixel"></script>\n')
+
+
 def test_a_snippet_before_the_first_start_makes_the_key(serve, tmp_path):
     code, out, _ = run("snippet", "--global", "sendgrid", cwd=tmp_path)
 

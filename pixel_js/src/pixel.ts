@@ -169,7 +169,7 @@ export function start(pixel: Pixel, settings: Settings, extra: Extra): void {
 
 /** Properties or traits, and options: the objects among arguments, of which null takes the place. */
 const bags = (args: unknown[]): any[] =>
-  args.filter((arg) => (arg ? typeof arg === "object" && !Array.isArray(arg) : args[0] && arg == null));
+  args.filter((arg) => (arg ? typeof arg === "object" : args[0] && arg == null));
 
-/** Ids and names are text on the wire; in pages, numbers are common. Empty is none. */
-const text = (value: unknown) => (/str|num|big/.test(typeof value) ? `${value}` : "");
+/** Ids and names are text on the wire; in pages, numbers are common (and bigints). Empty is none. */
+const text = (value: unknown) => (/r|gi/.test(typeof value) ? `${value}` : "");

@@ -123,9 +123,9 @@ class Collector:
             process.terminate()
             assert await process.wait() == 0
 
-    async def snippet(self, name: str = "sendgrid") -> str:
+    async def snippet(self, name: str = "sendgrid", *more: str) -> str:
         """As the command prints it."""
-        options = ["--data", str(self.data), "--global", name, "--url", self.url]
+        options = ["--data", str(self.data), "--global", name, "--url", self.url, *more]
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "collector", "snippet", *options, stdout=PIPE
         )

@@ -80,7 +80,7 @@ async def test_a_strict_policy(shop: Shop, kind: str) -> None:
     else:
         script = f"script-src 'self' {collector.url}"
         shop.site.pages["/own.js"] = (calls, {})
-        head = "<script src=/own.js></script>" + collector.script(**{"global": "pixel"})
+        head = "<script src=/own.js></script>" + await collector.snippet("pixel", "--external")
     policy = f"default-src 'none'; connect-src {collector.url}; {script}"
     await shop.open(shop.site.add("/", head, Content_Security_Policy=policy))
     assert sorted(await shop.names(2)) == ["A", "page"]
