@@ -1,6 +1,7 @@
 """An edge whose upstream is down while events arrive, and then is there: memory, latency and rate,
 and bytes on the wire and on disk. Batches of 20 in an open loop, the same without an upstream for
-comparison; then the centre is started and the edge drains while new events come in."""
+comparison, before and after; then the centre is started and the edge drains while new events
+come in."""
 
 import contextlib
 import time
@@ -37,8 +38,7 @@ def forward(plan: Plan) -> tuple[list[Run], dict[str, float]]:
     rate = plan.own["rate"] or plan.pick(2000, 20_000)
     runs: list[Run] = []
     figures: dict[str, float] = {}
-    with Collector(_COMMON) as alone:
-        runs.append(_load(alone, rate, min(count, rate * 20), "alone"))
+    runs.append(_alone(rate, count, "alone"))
     centre = Collector(_COMMON | _EDGE)
     with Collector(_COMMON | _forward_to(centre)) as edge:
         _load(edge, rate, rate * 2, "warm-up")  # what every process takes at its first requests
@@ -46,7 +46,15 @@ def forward(plan: Plan) -> tuple[list[Run], dict[str, float]]:
         with centre:
             figures |= _drain(edge, centre, runs, plan.own["beside"], plan.quick)
             figures |= _sizes(edge, centre)
+    runs.append(_alone(rate, count, "alone after"))
     return runs, figures | _figures(runs)
+
+
+def _alone(rate: float, count: float, phase: str) -> Run:
+    """The same without an upstream, as warm."""
+    with Collector(_COMMON) as alone:
+        _load(alone, rate, rate * 2, "warm-up")
+        return _load(alone, rate, min(count, rate * 20), phase)
 
 
 def _forward_to(centre: Collector) -> dict[str, str]:

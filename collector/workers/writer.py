@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 Reply = Callable[[Any], None]
 Refuse = Callable[[CollectorError], Any]
 _NONE: list[Event] = []
+_EDGE_COMMIT = 4  # times store.batch_events: nobody's visitor waits for an edge's answer
 
 
 class Batch(msgspec.Struct, gc=False):
@@ -170,8 +171,8 @@ class Writer:
     def _more_of(self, batch: Batch) -> list[Batch]:
         """An edge's requests that wait in a row, this one first; one sync does for all of them.
         Empty when it is the only one."""
-        parts, count = [batch], len(batch.events)
-        while self._batches and self._batches[0].edge == batch.edge and count < self._batch_events:
+        parts, count, most = [batch], len(batch.events), _EDGE_COMMIT * self._batch_events
+        while self._batches and self._batches[0].edge == batch.edge and count < most:
             parts.append(self._batches.popleft())
             count += len(parts[-1].events)
         return parts if len(parts) > 1 else []
