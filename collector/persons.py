@@ -220,11 +220,11 @@ class Persons:
             await self._snapshot.close()
 
     async def _follow(self, position: int) -> None:
+        seen = await self._database.run(cursors.position, visits.CURSOR)
         self.reached.seq = position
         self.follower = Follower(
             people.CURSOR, self.projector, self._committed, position, self.reached
         )
-        seen = await self._database.run(cursors.position, visits.CURSOR)
         self._visiting = Follower(visits.CURSOR, self.visits, self.reached, seen)
         every_s = self._config.people.visits_s
         self.visits.rest = lambda: self._visiting.rest(every_s)
