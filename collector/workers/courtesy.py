@@ -19,7 +19,7 @@ from collector.workers.follow import Committed
 
 _BUSY = 0.5  # of a core that the loop's own thread takes; 5,000 single events/s take a third
 _COMING_IN = 200  # events a second
-_RESTS = 12  # times as long as a step: 8 % of one thread's time
+_RESTS = 20  # times as long as a step: 5 % of one thread's time
 _LONGEST_REST_S = 5.0
 _LOOK_S = 0.1
 
