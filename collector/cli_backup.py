@@ -1,6 +1,7 @@
 """`collector backup` and `collector verify`."""
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import click
@@ -67,8 +68,9 @@ def _copy_all(folder: Path, to: Path, shown: Progress) -> int:
 
 def _copy(source: Path, target: Path, shown: Progress) -> int:
     size = source.stat().st_size
-    with draft(target) as part:
-        return store.copy(source, part, lambda share: shown(int(size * share), share))
+    with draft(target) as part, ThreadPoolExecutor(1, initializer=store.give_way) as thread:
+        show = lambda share: shown(int(size * share), share)  # noqa: E731
+        return thread.submit(store.copy, source, part, show).result()
 
 
 @click.command()
