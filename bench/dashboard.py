@@ -32,7 +32,6 @@ from collector.store.database import open_database
 from collector.store.reader import Reader
 from collector.wire.visit import Places
 from collector.workers.courtesy import Courtesy
-from collector.workers.follow import Committed
 from collector.workers.rollups import Rollups
 
 # The window is read from the log at each start, as the filled one has no record of it.
@@ -77,7 +76,7 @@ async def _prepared(path: Path, people: int | None, events: int) -> Run:
     year.fill(path, people or events // 10, events)
     database = await open_database(path, "full", 2000)
     reader = await Reader.open(path, limit_s=600)
-    step = Rollups(reader, database, Places(""), Courtesy(Committed()), lambda: 0)
+    step = Rollups(reader, database, Places(""), Courtesy(lambda: False), lambda: 0)
     step.rest = _no_rest
     progress, watch = Progress("counting", 0), Stopwatch()
     at = await database.run(cursors.position, rollups.CURSOR)

@@ -90,7 +90,9 @@ class App:
                 self._log, config.store, self.metrics, self.exporter.commit_seconds.observe, edges
             )
             self.writer.start()
-            self._courtesy = Courtesy(self.writer.committed)
+            self._courtesy = Courtesy(
+                lambda: self.writer.buffered_events > config.store.batch_events
+            )
             erasures = Erasures(self.data)
             self.forwarding = Forwarding(config, self._database, self._log, self.writer, erasures)
             await self.forwarding.start()

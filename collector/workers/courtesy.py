@@ -5,34 +5,31 @@ interpreter lock, the writing thread and the second core. So while that thread i
 together take one step at a time, in turn, and rest after it for many times as long as it took.
 They lag, visibly; what does not get done at a peak is done after it.
 
-Busy is a thread that runs, or would if the machine let it, while events come in: where others
-want the processor too, ingest is at its peak at a fraction of a core.
+On a machine that others use as well ingest is at its peak at a fraction of a core: more than a
+whole transaction waiting in the writer's buffer counts as busy, too.
 """
 
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
-from pathlib import Path
-
-from collector.workers.follow import Committed
+from collections.abc import AsyncIterator, Callable
 
 _BUSY = 0.5  # of a core that the loop's own thread takes; 5,000 single events/s take a third
-_COMING_IN = 200  # events a second
 _RESTS = 20  # times as long as a step: 5 % of one thread's time
 _LONGEST_REST_S = 5.0
 _LOOK_S = 0.1
 
 
 class Courtesy:
-    """One for all followers of a collector; made on the loop's thread."""
+    """One for all followers of a collector, made on the loop's thread. `pressed`: whether more
+    waits to be stored than one transaction takes."""
 
-    def __init__(self, committed: Committed) -> None:
-        self._committed = committed
+    def __init__(self, pressed: Callable[[], bool]) -> None:
+        self._pressed = pressed
         self._turn = asyncio.Lock()
         self._next_at = 0.0
         self._busy = False
-        self._looked = time.perf_counter(), wanted_s(), committed.seq
+        self._looked = time.perf_counter(), time.thread_time()
         self._stopping = asyncio.Event()
 
     @contextlib.asynccontextmanager
@@ -51,14 +48,12 @@ class Courtesy:
     @property
     def busy(self) -> bool:
         """By what there was since the last look."""
-        before, wanted_before, seq_before = self._looked
+        before, used_before = self._looked
         now = time.perf_counter()
         if (passed := now - before) >= _LOOK_S:
-            wanted, seq = wanted_s(), self._committed.seq
-            self._busy = (
-                wanted - wanted_before > _BUSY * passed and seq - seq_before > _COMING_IN * passed
-            )
-            self._looked = now, wanted, seq
+            used = time.thread_time()
+            self._busy = used - used_before > _BUSY * passed or self._pressed()
+            self._looked = now, used
         return self._busy and not self.stopping
 
     @property
@@ -73,12 +68,3 @@ class Courtesy:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, seconds)):
                 await self._stopping.wait()
-
-
-def wanted_s() -> float:
-    """Seconds that the calling thread has run or has waited for a processor."""
-    try:  # Linux: nanoseconds run, nanoseconds waited
-        ran, waited, _ = Path("/proc/thread-self/schedstat").read_text("ascii").split()
-        return (int(ran) + int(waited)) / 1e9
-    except (OSError, ValueError):
-        return time.thread_time()

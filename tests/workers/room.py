@@ -79,7 +79,7 @@ class Room:
             self.config,
             self._news,
             self.committed,
-            Courtesy(self.committed),
+            Courtesy(lambda: False),
         )
         await self.audiences.start()
         await self.settle()

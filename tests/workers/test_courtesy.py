@@ -5,7 +5,6 @@ import time
 
 from collector.workers import courtesy
 from collector.workers.courtesy import Courtesy
-from collector.workers.follow import Committed
 
 
 def burn(seconds):
@@ -23,7 +22,7 @@ async def steps(made, name, log, count):
 
 
 async def test_with_room_for_all_they_work_side_by_side():
-    made, log = Courtesy(Committed()), []
+    made, log = Courtesy(lambda: False), []
     await asyncio.gather(steps(made, "a", log, 1), steps(made, "b", log, 1))
     assert [word for _, word in log] == ["begins", "begins", "ends", "ends"]
 
@@ -31,7 +30,7 @@ async def test_with_room_for_all_they_work_side_by_side():
 async def test_at_a_peak_one_after_the_other_in_turn(monkeypatch):
     monkeypatch.setattr(courtesy, "_LOOK_S", 3600)
     monkeypatch.setattr(courtesy, "_RESTS", 0)
-    made, log = Courtesy(Committed()), []
+    made, log = Courtesy(lambda: False), []
     made._busy = True
     await asyncio.gather(steps(made, "a", log, 2), steps(made, "b", log, 2))
     assert [name for name, _ in log] == ["a", "a", "b", "b", "a", "a", "b", "b"]
@@ -39,7 +38,7 @@ async def test_at_a_peak_one_after_the_other_in_turn(monkeypatch):
 
 async def test_after_a_step_at_a_peak_all_rest_many_times_as_long(monkeypatch):
     monkeypatch.setattr(courtesy, "_LOOK_S", 3600)
-    made, log = Courtesy(Committed()), []
+    made, log = Courtesy(lambda: False), []
     made._busy = True
     await steps(made, "a", log, 1)
     started = time.perf_counter()
@@ -49,7 +48,7 @@ async def test_after_a_step_at_a_peak_all_rest_many_times_as_long(monkeypatch):
 
 async def test_a_stop_ends_all_rests(monkeypatch):
     monkeypatch.setattr(courtesy, "_LOOK_S", 3600)
-    made, log = Courtesy(Committed()), []
+    made, log = Courtesy(lambda: False), []
     made._busy, made._next_at = True, time.perf_counter() + 3600
     waiting = asyncio.create_task(steps(made, "a", log, 1))
     await asyncio.sleep(0)
@@ -59,21 +58,19 @@ async def test_a_stop_ends_all_rests(monkeypatch):
     assert log
 
 
-async def test_busy_is_a_thread_that_runs_while_events_come_in(monkeypatch):
+async def test_busy_is_what_the_thread_itself_uses(monkeypatch):
     monkeypatch.setattr(courtesy, "_BUSY", 0.05)  # also beside others that want the processor
-    monkeypatch.setattr(courtesy, "_COMING_IN", 1)
-    committed = Committed(7)
-    made = Courtesy(committed)
-    await asyncio.sleep(0.15)
-    burn(0.2)
+    made = Courtesy(lambda: False)
+    await asyncio.sleep(0.3)
     assert not made.busy
-    await asyncio.sleep(0.15)
     burn(0.2)
-    committed.advance(5_000)
     assert made.busy
 
 
-def test_a_thread_that_waits_for_a_processor_wants_it():
-    before, ran_before = courtesy.wanted_s(), time.thread_time()
-    burn(0.05)
-    assert courtesy.wanted_s() - before > 0.9 * (time.thread_time() - ran_before)
+async def test_busy_is_also_when_more_waits_to_be_stored_than_a_transaction_takes(monkeypatch):
+    monkeypatch.setattr(courtesy, "_LOOK_S", 0)
+    monkeypatch.setattr(courtesy, "_BUSY", 10)
+    waiting = [False, True]
+    made = Courtesy(lambda: waiting.pop(0))
+    assert not made.busy
+    assert made.busy

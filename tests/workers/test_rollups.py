@@ -5,7 +5,6 @@ import asyncio
 from collector.wire.visit import Places
 from collector.workers import rollups
 from collector.workers.courtesy import Courtesy
-from collector.workers.follow import Committed
 from collector.workers.rollups import Rollups
 
 
@@ -24,7 +23,7 @@ class Waits:
 
 
 def made(waits):
-    courtesy = Courtesy(Committed())
+    courtesy = Courtesy(lambda: False)
     step = Rollups(None, None, Places(""), courtesy, waits.lag)
     step.rest = waits.rest
     return step, courtesy
