@@ -1,12 +1,13 @@
 """The JSON API of the dashboard; openapi.py describes it."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
 from aiohttp import web
-from aiohttp_sse import sse_response
+from aiohttp_sse import EventSourceResponse, sse_response
 
 from collector.admin import ranges
 from collector.admin.openapi import document
@@ -147,22 +148,25 @@ class Api:
 
     async def live(self, request: web.Request) -> web.StreamResponse:
         """Events and refusals as they arrive, the last 50 first."""
-        site = request.query.get("site")
-        seq, refused, first = 0, 0, True
         async with sse_response(request) as stream:
-            while stream.is_connected() and not self._outside.stopping():
-                if first or self._outside.last_seq() > seq:
-                    many = 50 if first else _LIVE_MOST
-                    for row in await self._tables.run(lookup.newest, seq, many, site):
-                        seq = max(seq, row["seq"])
-                        await stream.send(_text(row), event="stored")
-                    seq = max(seq, await self._tables.run(lookup.last_seq) if first else seq)
-                for row in await self._tables.run(lookup.rejected, refused, 20):
-                    refused = row["id"]
-                    await stream.send(_text(row), event="rejected")
-                first = False
-                await asyncio.sleep(_LIVE_TICK_S)
+            with contextlib.suppress(ConnectionResetError):  # whoever watched has gone
+                await self._tell(stream, request.query.get("site"))
         return stream
+
+    async def _tell(self, stream: EventSourceResponse, site: str | None) -> None:
+        seq, refused, first = 0, 0, True
+        while stream.is_connected() and not self._outside.stopping():
+            if first or self._outside.last_seq() > seq:
+                many = 50 if first else _LIVE_MOST
+                for row in await self._tables.run(lookup.newest, seq, many, site):
+                    seq = max(seq, row["seq"])
+                    await stream.send(_text(row), event="stored")
+                seq = max(seq, await self._tables.run(lookup.last_seq) if first else seq)
+            for row in await self._tables.run(lookup.rejected, refused, 20):
+                refused = row["id"]
+                await stream.send(_text(row), event="rejected")
+            first = False
+            await asyncio.sleep(_LIVE_TICK_S)
 
 
 def _text(row: dict[str, Any]) -> str:

@@ -61,6 +61,7 @@ async def test_a_refusal_and_a_violation_are_shown_with_their_reason(
     await tab.wait_for_selector(violated)
     await tab.wait_for_selector(".event .tag.bad")
     await tab.click(f"{violated} summary")
+    await tab.wait_for_selector(f"{violated} dl")
     text = await tab.inner_text(violated)
     row = dashboard.rows("SELECT * FROM events WHERE message_id = 'live-bad'")[0]
     assert "total" in text
