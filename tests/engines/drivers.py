@@ -142,6 +142,7 @@ class Firefox:
 
     async def tab(self) -> Tab:
         made = await self.command("browsingContext.create", type="tab")
+        await self.command("browsingContext.activate", context=made["context"])
         return FirefoxTab(self, made["context"])
 
 
