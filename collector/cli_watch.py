@@ -1,4 +1,4 @@
-"""`collector tail`, `stats` and `rejected`: the database read beside a running collector."""
+"""`collector tail`, `stats` and `rejected`, beside a running collector."""
 
 import asyncio
 import shutil
@@ -12,10 +12,14 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
+from collector import import_doors
 from collector.app import DATABASE
+from collector.cli_forward import ask
+from collector.cli_people import is_running
 from collector.clock import iso
 from collector.config import Config
 from collector.errors import CollectorError
+from collector.ingest.intake import Replayed
 from collector.options import (
     Moment,
     config_option,
@@ -35,6 +39,7 @@ from collector.terminal import bar, colour, line, safe
 T = TypeVar("T")
 _LOOK_S = 0.25
 _ROWS = 500
+_SHOWN = 20
 _COLOURS = {"page": "green", "screen": "green", "track": "cyan", "identify": "yellow"}
 _HOUR, _DAY = 3_600_000, 86_400_000
 
@@ -146,13 +151,13 @@ def stats(
     question = reports.Question(start, bounds[-1], site, bots=bots)
 
     async def work(reader: Reader) -> None:
+        behind = await reader.run(_behind)  # first: what is counted meanwhile is not told twice
         found = await reader.run(reports.totals, question)
         chart = await reader.run(reports.chart, question, bounds)
         lists = {
             name: await reader.run(reports.top, question, name, top)
             for name in ("path", "referrer", "event")
         }
-        behind = await reader.run(_behind)
         if as_json:
             said = {"totals": found, "bounds": bounds, "chart": chart, "top": lists}
             click.echo(msgspec.json.encode(said | {"uncounted_events": behind}))
@@ -255,6 +260,55 @@ def list_(
             click.echo(f"Kept: {said or 'none'}.", err=True)
 
     _reading(load_config(file, data=data), work)
+
+
+@rejected.command()
+@config_option
+@data_option
+@sites_option
+@click.option("--code", "codes", multiple=True, help="As invalid_event; repeatable.")
+@since_option
+@until_option
+@json_option
+def replay(
+    file: Path | None,
+    data: str | None,
+    sites: tuple[str, ...],
+    codes: tuple[str, ...],
+    since: int | None,
+    until: int | None,
+    as_json: bool,
+) -> None:
+    """Try again what was refused, as after a limit was raised.
+
+    What is stored now goes from the list; what is refused again stays. Ends with 1 when some
+    stay."""
+    config = load_config(file, data=data)
+    wanted = refusals.Refusals(since, until, sites, codes)
+    try:
+        done = _replayed(config, wanted)
+    except CollectorError as error:
+        say_error(error)
+    if as_json:
+        click.echo(msgspec.json.encode(done))
+    else:
+        click.echo(f"{done.stored:,} are stored now, {len(done.refused):,} are refused again.")
+        for row, why in done.refused[:_SHOWN]:
+            click.echo(f"  {row}: {safe(why)}")
+    raise SystemExit(1 if done.refused else 0)
+
+
+def _replayed(config: Config, wanted: refusals.Refusals) -> Replayed:
+    if is_running(config):
+        body = msgspec.json.encode(wanted)
+        said = ask(config, "POST", "/api/rejected/replay", body, timeout_s=3600)
+        return msgspec.json.decode(said, type=Replayed)
+
+    async def alone() -> Replayed:
+        async with import_doors.files(config) as (door, _, _):
+            return await door.replay(wanted)
+
+    return asyncio.run(alone())
 
 
 def _reading(config: Config, work: Callable[[Reader], Awaitable[T]]) -> T:

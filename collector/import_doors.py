@@ -43,6 +43,7 @@ class Files:
         self._intake = intake
         self.progress = intake.progress
         self.record = intake.record
+        self.replay = intake.replay
 
     async def send(self, batch: Batch, site: str) -> Taken:
         if batch.events:

@@ -90,9 +90,9 @@ def test_a_temporary_folder_that_runs_nothing_is_named(tmp_path: Path) -> None:
     assert f"TMPDIR may be noexec; set another: '{tmp_path}/_MEI" in done.stderr
 
 
-def test_it_serves_where_there_is_nothing_but_the_c_library(tmp_path: Path) -> None:
-    """A root of its own: the program, the libraries that it names, and an empty /tmp."""
-    root, port = tmp_path / "root", free_port()
+def bare(root: Path) -> list[str]:
+    """Makes a root of its own: the program, the libraries that it names, and an empty /tmp. The
+    command that runs the program in it."""
     for name in ("tmp", "data", "bin"):
         (root / name).mkdir(parents=True)
     shutil.copy(BINARY, root / "bin" / "collector")
@@ -103,15 +103,16 @@ def test_it_serves_where_there_is_nothing_but_the_c_library(tmp_path: Path) -> N
         (root / library[1:]).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(library, root / library[1:])
     enter = [*([] if os.getuid() == 0 else allowed("unshare", "--map-root-user")), "chroot"]
-    command = [*enter, str(root), "/bin/collector", "serve", *arguments(Path("/data"), port)]
-    with running(command, root / "data", port):
-        take_an_event(root / "data", port)
+    return [*enter, str(root), "/bin/collector"]
 
 
-async def test_it_takes_the_calls_of_a_page_in_chromium(tmp_path: Path) -> None:
-    data, port = tmp_path / "data", free_port()
-    with running([str(BINARY), "serve", *arguments(data, port)], data, port):
-        printed = (tmp_path / "output.txt").read_text()
+async def test_where_there_is_nothing_but_the_c_library_it_takes_what_chromium_sends(
+    tmp_path: Path,
+) -> None:
+    data, port = tmp_path / "root" / "data", free_port()
+    command = [*bare(tmp_path / "root"), "serve", *arguments(Path("/data"), port)]
+    with running(command, data, port):
+        printed = (data.parent / "output.txt").read_text()
         snippet = re.search(r"<script>.*?</script>", printed, re.S)
         assert snippet, printed
         (tmp_path / "index.html").write_text(f"<!doctype html><title>Shop</title>{snippet[0]}")

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from collector.cli import main
 from collector.terminal import bar, line, safe
+from tests.conftest import OPEN_SITE
 
 ESCAPES = "\x1b]0;owned\x07\x1b[31mred\u202e\n\tx"
 
@@ -170,3 +171,38 @@ def test_every_command_that_shows_something_can_say_it_in_json():
         said = CliRunner().invoke(main, [*path, "--help"]).stdout
         assert "--json" in said, path
         assert "--data" in said or path == ("verify",), path
+
+
+async def test_what_was_refused_is_stored_when_its_reason_is_gone(idle, monkeypatch):
+    await idle.start(**{"limits.message_id_chars": 10})
+    long, bad = {"messageId": "m" * 20, "userId": "u"}, {"type": "track", "userId": "u"}
+    await idle.post("/v1/batch", {"batch": [long | {"type": "track", "event": "Long"}, bad]})
+    await idle.post("/v1/track", long | {"event": "Single", "messageId": "n" * 20})
+    (first, *_) = idle.rows("SELECT received_at FROM rejected ORDER BY id")
+    await idle.stop()
+    await idle.start()
+    monkeypatch.setenv("COLLECTOR__ADMIN__LISTEN", idle.admin_url.removeprefix("http://"))
+
+    code, said, _ = await command(idle, "rejected", "replay")
+
+    assert (code, said.splitlines()[0]) == (1, "2 are stored now, 1 are refused again.")
+    assert "expected a name - at `$.batch[0].event`" in said
+    assert [row["event"] for row in idle.rows()] == ["Long", "Single"]
+    assert idle.rows()[0]["timestamp"] == first["received_at"]
+    assert len(idle.rows("SELECT id FROM rejected")) == 1
+    code, said, _ = await command(idle, "rejected", "replay", "--json", "--code", "nothing")
+    assert (code, json.loads(said)) == (0, {"stored": 0, "refused": []})
+
+
+async def test_a_stopped_collectors_refusals_are_replayed_too(idle, monkeypatch):
+    await idle.start(**{"limits.message_id_chars": 10})
+    long = {"type": "track", "event": "Long", "userId": "u", "messageId": "m" * 20}
+    await idle.post("/v1/batch", {"batch": [long]})
+    await idle.stop()
+    for name, value in OPEN_SITE[0].items():
+        monkeypatch.setenv(f"COLLECTOR__SITE__0__{name.upper()}", value)
+
+    code, said, _ = await command(idle, "rejected", "replay")
+
+    assert (code, said) == (0, "1 are stored now, 0 are refused again.\n")
+    assert [row["event"] for row in idle.rows()] == ["Long"]

@@ -1,4 +1,4 @@
-"""The admin API of `collector import` beside a running collector."""
+"""The admin API of `collector import` and `rejected replay` beside a running collector."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
@@ -9,6 +9,7 @@ from aiohttp import web
 from collector.admin.respond import as_json
 from collector.errors import Overloaded, Refused, StoreUnavailable
 from collector.store.imports import Progress
+from collector.store.refusals import Refusals
 from collector.wire.edge import CONTENT
 
 LONGEST = 4_000_000  # bytes of a body
@@ -19,6 +20,7 @@ class Intake(Protocol):
     async def rows(self, body: bytes) -> Any: ...
     async def progress(self, source: str) -> Progress: ...
     async def record(self, source: str, reached: Progress) -> None: ...
+    async def replay(self, wanted: Refusals) -> Any: ...
 
 
 def routes(intake: Intake) -> list[web.RouteDef]:
@@ -40,7 +42,15 @@ def routes(intake: Intake) -> list[web.RouteDef]:
         await intake.record(request.query.get("source", ""), reached)
         return as_json({"success": True})
 
+    async def replay(request: web.Request) -> web.Response:
+        try:
+            wanted = msgspec.json.decode(await request.read(), type=Refusals)
+        except msgspec.DecodeError as error:
+            raise Refused(400, "bad_request", str(error)) from None
+        return await _said(lambda: intake.replay(wanted))
+
     return [
+        web.post("/api/rejected/replay", replay),
         web.post("/api/import", take),
         web.get("/api/import", tell),
         web.put("/api/import", record),

@@ -103,6 +103,15 @@ ACTIONS: dict[tuple[str, str], tuple[str, dict[str, str]]] = {
         "refused",
         {"batch": "calls in Segment's form"},
     ),
+    ("/api/rejected/replay", "post"): (
+        "Try again what was refused; answers with what is stored now and what stays, and why",
+        {
+            "since": "milliseconds since 1970",
+            "until": "milliseconds since 1970",
+            "sites": "names [default: all]",
+            "codes": "as invalid_event [default: all]",
+        },
+    ),
     ("/api/import", "put"): (
         "Note how far the file of the query's `source` has come",
         dict.fromkeys(("bytes", "lines", "digest", "salt"), "of what is in the log"),

@@ -5,6 +5,7 @@ known of a sender, and what is refused goes back to who imports instead of to `r
 """
 
 import secrets
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -14,17 +15,19 @@ from collector.errors import Refused
 from collector.event import Event
 from collector.ingest import cookieless, marks
 from collector.ingest.sites import Site, Sites
-from collector.store import imports
+from collector.store import imports, refusals
 from collector.store.arrivals import IMPORT
 from collector.store.database import Database
+from collector.store.refusals import Refusals
 from collector.store.suppressed import Suppressed
-from collector.wire import build, decode, edge
+from collector.wire import build, decode, edge, segment_file
 from collector.wire.address import Addresses
 from collector.wire.message import Call
 from collector.wire.privacy import Rules
 from collector.wire.scrub import Scrubber
 from collector.workers.writer import Writer
 
+_AT_ONCE = 200
 _MANY = 1_000_000  # events of a body: its size is bounded
 
 
@@ -34,6 +37,14 @@ class Taken(msgspec.Struct):
 
     accepted: int = 0
     declined: int = 0
+    refused: list[tuple[int, str]] = []
+
+
+class Replayed(msgspec.Struct):
+    """`stored`: how many are in the log now, and no longer in `rejected`; `refused`: the row and
+    the reason of those that stay."""
+
+    stored: int = 0
     refused: list[tuple[int, str]] = []
 
 
@@ -89,6 +100,35 @@ class Intake:
         if kept:
             await self._writer.append(kept, edge=IMPORT)
         return Taken(len(kept), call.declined)
+
+    async def replay(self, wanted: Refusals) -> Replayed:
+        """Try again what was refused, as after a limit was raised. What is told to be stored is;
+        ids are made of the row, so that a second try finds the first. Raises CollectorError."""
+        done, last = Replayed(), 0
+        while rows := await self._database.run(refusals.again, wanted, last, _AT_ONCE):
+            stored = []
+            for last, site, at, body in rows:
+                if why := await self._tried(site, at, last, body):
+                    done.refused.append((last, why))
+                else:
+                    stored.append(last)
+            await self._database.run(refusals.remove, stored)
+            done.stored += len(stored)
+        return done
+
+    async def _tried(self, site: str, at: int, row: int, body: bytes) -> str:
+        """Why it is refused again; empty when it is stored."""
+        try:
+            calls = segment_file.calls(body, row)
+            call = decode.batch(b'{"batch":[' + b",".join(calls) + b"]}", self.limits)
+            for item in call.items:
+                item.timestamp = item.timestamp or datetime.fromtimestamp(at / 1000, UTC)
+                if item.type is None and item.event:  # it came by a path that said so
+                    item.type = "track"
+            taken = await self.call(site, call)
+        except Refused as error:
+            return error.message
+        return taken.refused[0][1] if taken.refused else ""
 
     async def progress(self, source: str) -> imports.Progress:
         return await self._database.run(imports.progress, source)

@@ -42,3 +42,23 @@ def counts(connection: sqlite.Connection, wanted: Refusals) -> dict[str, int]:
     """How many of each code are kept."""
     query = f"SELECT code, count(*) {_REFUSED} GROUP BY code ORDER BY 2 DESC"
     return dict(connection.execute(query, wanted.parameters).fetchall())
+
+
+def again(
+    connection: sqlite.Connection, wanted: Refusals, after: int, limit: int
+) -> list[tuple[int, str, int, bytes]]:
+    """Id, site, time and bytes of those that may be tried again, the oldest first: not of what an
+    upstream refused, which is in the log."""
+    query = (
+        f"SELECT id, site, received_at, body {_REFUSED} AND id > ?5 AND length(body) > 0 "
+        "AND code != 'upstream_refused' ORDER BY id LIMIT ?6"
+    )
+    rows: list[tuple[int, str, int, bytes]] = connection.execute(
+        query, (*wanted.parameters, after, limit)
+    ).fetchall()
+    return rows
+
+
+def remove(connection: sqlite.Connection, ids: list[int]) -> None:
+    """They are in the log now."""
+    connection.executemany("DELETE FROM rejected WHERE id = ?", [(one,) for one in ids])
