@@ -11,7 +11,15 @@ run: $(VENV)/run
 	$(BIN)/collector serve $(ARGS)
 
 test: $(VENV)/test pixel_js/node_modules/.done tests/clients/node_modules/.done browser lint check-pixel dist/collector
+ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
+else
+	$(BIN)/python -m pytest -n 2 $(addprefix --ignore=tests/,$(BY_THEMSELVES))
+	$(BIN)/python -m pytest $(addprefix tests/,$(BY_THEMSELVES))
+endif
+
+# Browsers, processes and faults want the machine for themselves; the others go two at a time.
+BY_THEMSELVES := bench browser clients engines faults test_binary.py test_commands.py test_package.py test_run.py
 
 lint: $(VENV)/test
 	$(BIN)/ruff check collector bench tests
