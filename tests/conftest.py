@@ -50,6 +50,7 @@ class Collector:
             "data": str(self.data),
             "http.listen": "127.0.0.1:0",
             "admin.listen": "127.0.0.1:0",
+            "http.stop_idle_s": 0,  # half a second a test
             "site": OPEN_SITE,
             **settings,
         }

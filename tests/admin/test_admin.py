@@ -55,7 +55,7 @@ async def test_the_token_opens_it_as_bearer_and_a_session_as_cookie(admin):
         {"headers": {"Authorization": TOKEN}},
         {"params": {"token": TOKEN}},
     ],
-    ids=str,
+    ids=[f"way-{number}" for number in range(14)],
 )
 async def test_anything_else_does_not(admin, way, quiet):
     for path in ("/metrics", "/", "/nothing", *ENDPOINTS):
