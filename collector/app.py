@@ -179,10 +179,10 @@ class App:
         new, left = reload.merged(self.config, config)
         keys = await self._database.run(db.site_keys, Sites.without_key(new.site))
         visitors = Visitors(new.privacy, new.public_url, await self._cookie_secret())
+        if reload.differ(self.config, new, reload.FORWARDING):
+            await self.forwarding.restart(new)  # first: what it needs may not be installed
         if reload.differ(self.config, new, reload.MEMBERSHIP) and hasattr(self, "membership"):
             await self.membership.reload(new)
-        if reload.differ(self.config, new, reload.FORWARDING):
-            await self.forwarding.restart(new)
         if hasattr(self, "dashboard"):
             self.dashboard.config = new
         self.config = new

@@ -124,7 +124,15 @@ class Forwarding:
 
     async def restart(self, config: Config) -> None:
         """With other upstreams, edges or bounds. Cursors are stored, so that nothing is sent
-        twice or left out. Raises CollectorError, and then it is stopped."""
+        twice or left out. Raises CollectorError, and then the former ones go on."""
+        former = self._config
+        try:
+            await self._begin_again(config)
+        except CollectorError:
+            await self._begin_again(former)
+            raise
+
+    async def _begin_again(self, config: Config) -> None:
         await self.stop()
         self.forwarders, self.auditors, self._heartbeats, self.spool = [], {}, [], None
         self._tellers = {}

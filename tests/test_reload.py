@@ -122,6 +122,26 @@ def lines(file: Path) -> int:
     return file.read_bytes().count(b"\n") if file.exists() else 0
 
 
+async def test_upstreams_go_on_where_new_ones_cannot_begin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with Kafka where its library is not installed."""
+    (tmp_path / "aiokafka").mkdir()
+    (tmp_path / "aiokafka" / "__init__.py").write_text("raise ImportError")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    out = tmp_path / "out.ndjson"
+    copy = f'[[forward]]\nname = "copy"\nkind = "file"\nfile = "{out}"\n'
+    bus = '[[forward]]\nname = "bus"\nkind = "kafka"\nservers = ["a:1"]\ntopic = "t"\n'
+    async with Settled(tmp_path, FIRST + copy) as collector:
+        await collector.reload(
+            FIRST + copy + bus, "the old ones stay: forward bus: Kafka needs aiokafka"
+        )
+        assert await status(collector, "wk_first_key") == 200
+        async with asyncio.timeout(30):
+            while lines(out) < 1:
+                await asyncio.sleep(0.05)
+
+
 async def test_audiences_come_and_go(collector: Settled) -> None:
     await collector.reload(FIRST + BUYERS, "the settings were read again")
     members = "SELECT count(*) AS n FROM audience_members"
