@@ -180,31 +180,22 @@ def import_(
     raise SystemExit(1 if summary.refused else 0)
 
 
-class _Job:
-    def __init__(
-        self,
-        source: str,
-        form: str | None,
-        site: str | None,
-        url: str | None,
-        skip: tuple[str, ...],
-        again: bool,
-        refused_file: IO[str] | None,
-        shown: Progress,
-    ) -> None:
-        self._source = source
-        self._form = form
-        self._site = site
-        self._url = url
-        self._skip = skip
-        self._again = again
-        self._refused_file = refused_file
-        self._shown = shown
-        self._refusals = 0
+class _Job(msgspec.Struct):
+    """What the command was told."""
+
+    source: str
+    form: str | None
+    site: str | None
+    url: str | None
+    skip: tuple[str, ...]
+    again: bool
+    refused_file: IO[str] | None
+    shown: Progress
+    refusals: int = 0
 
     async def run(self, config: Config) -> tuple[Summary, int | None]:
         """The summary, and how many events are new, where that is known."""
-        with contextlib.closing(open_file(self._source)) as file:
+        with contextlib.closing(open_file(self.source)) as file:
             if is_running(config):
                 sites = _sites(config)
                 with contextlib.closing(import_doors.Running(config)) as door:
@@ -215,14 +206,14 @@ class _Job:
 
     async def _into(self, door: Any, sites: Sites, config: Config, file: BinaryIO) -> Summary:
         lines = Lines(file)
-        form = self._form or form_of(lines.first())
-        site = _site_of(sites, self._site) if form != "export" else None
+        form = self.form or form_of(lines.first())
+        site = _site_of(sites, self.site) if form != "export" else None
         job = Import(lines, door, self._refuse, self._show)
-        salt = await job.begin(form, site.name if site else "", self._again)
+        salt = await job.begin(form, site.name if site else "", self.again)
         log = None
         if form in FORMATS and site is not None:
             gifs = frozenset({config.http.gif_path, "/c.gif", "/pixel.gif"})
-            origin = self._url or next(iter(sorted(site.origins)), None)
+            origin = self.url or next(iter(sorted(site.origins)), None)
             log = AccessLog(
                 form,
                 frozenset(site.keys),
@@ -230,27 +221,27 @@ class _Job:
                 origin.rstrip("/") if origin else None,
                 bytes.fromhex(salt),
                 config.limits,
-                self._skip,
+                self.skip,
             )
         return await job.run(Parser(form, config.limits, log), growing=log is not None)
 
     def _refuse(self, number: int, why: str) -> None:
         said = f"line {number}: {why}"
-        if self._refused_file is not None:
-            self._refused_file.write(said + "\n")
+        if self.refused_file is not None:
+            self.refused_file.write(said + "\n")
             return
-        self._refusals += 1
-        if self._refusals <= _SHOWN:
-            self._shown.end()
+        self.refusals += 1
+        if self.refusals <= _SHOWN:
+            self.shown.end()
             click.echo(said, err=True)
-        elif self._refusals == _SHOWN + 1:
+        elif self.refusals == _SHOWN + 1:
             click.echo("further refused lines are counted; --refused FILE has all", err=True)
 
     def _show(self, summary: Summary, place: int) -> None:
         share = None
-        if self._source != "-" and not self._source.endswith(".gz"):
-            share = place / max(1, Path(self._source).stat().st_size)
-        self._shown(summary.lines - summary.before, share)
+        if self.source != "-" and not self.source.endswith(".gz"):
+            share = place / max(1, Path(self.source).stat().st_size)
+        self.shown(summary.lines - summary.before, share)
 
 
 def _sites(config: Config) -> Sites:

@@ -1,6 +1,7 @@
 """`collector tail`, `stats` and `rejected`, beside a running collector."""
 
 import asyncio
+import functools
 import shutil
 import sys
 import time
@@ -220,29 +221,38 @@ def rejected() -> None:
     """What was refused, and why."""
 
 
+def _of_refusals(command: Callable[..., None]) -> Callable[..., None]:
+    """The settings, and which refused events are meant."""
+
+    @config_option
+    @data_option
+    @sites_option
+    @click.option("--code", "codes", multiple=True, help="As invalid_event; repeatable.")
+    @since_option
+    @until_option
+    @functools.wraps(command)
+    def told(
+        file: Path | None,
+        data: str | None,
+        sites: tuple[str, ...],
+        codes: tuple[str, ...],
+        since: int | None,
+        until: int | None,
+        **more: Any,
+    ) -> None:
+        wanted = refusals.Refusals(since, until, sites, codes)
+        command(load_config(file, data=data), wanted, **more)
+
+    return told
+
+
 @rejected.command(name="list")
-@config_option
-@data_option
-@sites_option
-@click.option("--code", "codes", multiple=True, help="As invalid_event; repeatable.")
-@since_option
-@until_option
+@_of_refusals
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="The newest.")
 @click.option("--body", is_flag=True, help="With what was sent.")
 @json_option
-def list_(
-    file: Path | None,
-    data: str | None,
-    sites: tuple[str, ...],
-    codes: tuple[str, ...],
-    since: int | None,
-    until: int | None,
-    limit: int,
-    body: bool,
-    as_json: bool,
-) -> None:
+def list_(config: Config, wanted: refusals.Refusals, limit: int, body: bool, as_json: bool) -> None:
     """Show refused events, the newest last."""
-    wanted = refusals.Refusals(since, until, sites, codes)
 
     async def work(reader: Reader) -> None:
         counts = await reader.run(refusals.counts, wanted)
@@ -259,32 +269,17 @@ def list_(
             said = ", ".join(f"{count:,} {safe(code)}" for code, count in counts.items())
             click.echo(f"Kept: {said or 'none'}.", err=True)
 
-    _reading(load_config(file, data=data), work)
+    _reading(config, work)
 
 
 @rejected.command()
-@config_option
-@data_option
-@sites_option
-@click.option("--code", "codes", multiple=True, help="As invalid_event; repeatable.")
-@since_option
-@until_option
+@_of_refusals
 @json_option
-def replay(
-    file: Path | None,
-    data: str | None,
-    sites: tuple[str, ...],
-    codes: tuple[str, ...],
-    since: int | None,
-    until: int | None,
-    as_json: bool,
-) -> None:
+def replay(config: Config, wanted: refusals.Refusals, as_json: bool) -> None:
     """Try again what was refused, as after a limit was raised.
 
     What is stored now goes from the list; what is refused again stays. Ends with 1 when some
     stay."""
-    config = load_config(file, data=data)
-    wanted = refusals.Refusals(since, until, sites, codes)
     try:
         done = _replayed(config, wanted)
     except CollectorError as error:

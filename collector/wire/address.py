@@ -3,7 +3,7 @@
 import ipaddress
 from functools import lru_cache
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _REMEMBERED = 128  # characters; 16,384 headers of 16 KB would be 268 MB
 
 
@@ -27,7 +27,10 @@ class Addresses:
     def trusts(self, peer: str) -> bool:
         """Whether the peer is a trusted proxy."""
         address = _parse(peer)
-        return address is not None and any(address in network for network in self._trusted)
+        return address is not None and self._is_trusted(address)
+
+    def _is_trusted(self, address: Address) -> bool:
+        return any(address in network for network in self._trusted)
 
     def masked(self, text: str) -> str | None:
         """The address as it is stored, None when it is none or none is to be kept."""
@@ -41,7 +44,7 @@ class Addresses:
         client = peer
         for hop in [*reversed(forwarded.split(",")), ""]:
             address = _parse(client)
-            if address is None or not any(address in network for network in self._trusted):
+            if address is None or not self._is_trusted(address):
                 break
             following = _parse(_bare(hop))
             if following is None:
@@ -67,7 +70,7 @@ def _bare(hop: str) -> str:
     return hop.partition(":")[0] if hop.count(":") == 1 else hop
 
 
-def _parse(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def _parse(text: str) -> Address | None:
     try:
         address = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
