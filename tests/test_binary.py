@@ -20,7 +20,8 @@ import pytest
 from playwright.async_api import async_playwright
 
 from tests.clients.shop import CHROMIUM, FLAGS
-from tests.test_run import ROOT, arguments, free_port, running, take_an_event
+from tests.faults.harness import free_port
+from tests.test_run import ROOT, arguments, running, take_an_event
 
 BINARY = ROOT / "dist" / "collector"
 pytestmark = pytest.mark.skipif(not BINARY.exists(), reason="make binary has not been run")

@@ -2,7 +2,6 @@
 
 import socket
 import ssl
-import subprocess
 import time
 from pathlib import Path
 
@@ -11,16 +10,8 @@ import pytest
 from collector.config_http import Http
 from collector.errors import CollectorError
 from collector.listeners import Certificate
+from tests.certificates import make
 from tests.faults.harness import Collector
-
-
-def make(folder: Path, name: str) -> None:
-    """A certificate for `name` in cert.pem, its key in key.pem."""
-    files = f"-keyout {folder / 'key.pem'} -out {folder / 'cert.pem'}"
-    kind = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
-    whose = f"-subj /CN={name} -addext subjectAltName=DNS:{name}"
-    command = f"openssl req -x509 {kind} {whose} {files}"
-    subprocess.run(command.split(), check=True, capture_output=True)
 
 
 def settings(folder: Path) -> Http:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_run import ROOT, free_port
+from tests.faults.harness import free_port
+from tests.test_run import ROOT
 
 
 @pytest.fixture(scope="module")

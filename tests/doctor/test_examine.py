@@ -2,9 +2,7 @@
 
 import asyncio
 import re
-import socket
 import ssl
-import subprocess
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,8 @@ from collector.cli import main
 from collector.doctor.examine import Finding, Options, examine
 from collector.settings import load
 from collector.store.database import stored_address
+from tests.certificates import make
+from tests.faults.harness import free_port
 
 HOP = {"content-encoding", "content-length", "transfer-encoding", "connection", "host"}
 KEY = "wk_shop_0123456789"
@@ -135,18 +135,8 @@ async def examined(tmp_path: Path) -> AsyncIterator[Patient]:
             await one.cleanup()
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def certificate(folder: Path) -> Any:
-    files = f"-keyout {folder / 'key.pem'} -out {folder / 'cert.pem'}"
-    kind = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
-    names = "subjectAltName=DNS:shop.example,DNS:other.example"
-    command = f"openssl req -x509 {kind} -subj /CN=shop.example -addext {names} {files}"
-    subprocess.run(command.split(), check=True, capture_output=True)
+    make(folder, "shop.example", "other.example")
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
     return context

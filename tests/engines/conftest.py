@@ -8,9 +8,6 @@ import asyncio
 import contextlib
 import itertools
 import json
-import sqlite3
-import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -20,9 +17,10 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from tests.engines.drivers import ENGINES, Engine, Tab, free_port
+from tests.engines.drivers import ENGINES, Engine, Tab
+from tests.faults.harness import free_port
+from tests.served import Served
 
-JSON_COLUMNS = ("properties", "traits", "context", "consent")
 KINDS = {"js": "text/javascript", "css": "text/css"}
 WATCH = """<script>
 const oops = body => fetch('/oops', {method: 'POST', body}).catch(() => 0);
@@ -91,47 +89,14 @@ class Site:
         return web.Response(text=page, content_type=kind, headers=given)
 
 
-class Collector:
-    """The server as its users start it; it can be stopped and started again on its data."""
-
+class Collector(Served):
     def __init__(self, data: Path) -> None:
-        self.data = data
-        self._listen, self._admin = (f"127.0.0.1:{free_port()}" for _ in range(2))
-        self.url = f"http://{self._listen}"
+        super().__init__(data)
         self.key = ""
-        self._process: Process | None = None
 
     async def start(self) -> None:
-        options = ["--data", str(self.data), "--listen", self._listen, "--admin", self._admin]
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "collector", "serve", *options, stdout=DEVNULL
-        )
-        async with aiohttp.ClientSession() as session, asyncio.timeout(60):
-            while not await self._healthy(session):
-                await asyncio.sleep(0.05)
+        await super().start()
         self.key = self.key or (await self.snippet()).split('"key": "')[1].split('"')[0]
-
-    async def _healthy(self, session: aiohttp.ClientSession) -> bool:
-        with contextlib.suppress(aiohttp.ClientError):
-            async with session.get(f"{self.url}/healthz") as response:
-                return response.status == 200
-        return False
-
-    async def stop(self) -> None:
-        process, self._process = self._process, None
-        if process is not None:
-            process.terminate()
-            assert await process.wait() == 0
-
-    async def snippet(self, name: str = "sendgrid", *more: str) -> str:
-        """As the command prints it."""
-        options = ["--data", str(self.data), "--global", name, "--url", self.url, *more]
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "collector", "snippet", *options, stdout=PIPE
-        )
-        out, _ = await process.communicate()
-        assert process.returncode == 0
-        return out.decode()
 
     async def file(self, path: str) -> str:
         async with aiohttp.ClientSession() as http, http.get(self.url + path) as answer:
@@ -145,13 +110,8 @@ class Collector:
 
     def rows(self, host: str) -> list[dict[str, Any]]:
         """What is stored of the pages of a host, in the order of their recording."""
-        uri = f"file:{self.data}/collector.db?mode=ro"
-        with contextlib.closing(sqlite3.connect(uri, uri=True)) as db:
-            db.row_factory = sqlite3.Row
-            sql = "SELECT * FROM events WHERE context LIKE ? ORDER BY seq"
-            rows = [dict(row) for row in db.execute(sql, (f"%{host}%",))]
-        for row in rows:
-            row.update({name: json.loads(row[name]) for name in JSON_COLUMNS if row[name]})
+        sql = "SELECT * FROM events WHERE context LIKE ? ORDER BY seq"
+        rows = self.select(sql, f"%{host}%")
         return sorted(rows, key=lambda row: str(row["message_id"]))
 
 

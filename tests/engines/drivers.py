@@ -11,7 +11,6 @@ import itertools
 import json
 import os
 import re
-import socket
 import tempfile
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator
@@ -21,16 +20,9 @@ from typing import Any, Protocol
 import aiohttp
 from playwright.async_api import Page, async_playwright
 
-CHROMIUM = "/usr/bin/chromium"
-CHROMIUM_FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-sync",
-    "--disable-background-networking",
-    "--disable-component-update",
-]
+from tests.clients.shop import CHROMIUM, FLAGS
+from tests.faults.harness import free_port
+
 MINIBROWSERS = "/usr/lib/*/webkit2gtk-4.*/MiniBrowser"
 FIREFOX_SETTINGS = {
     "app.normandy.enabled": False,
@@ -109,7 +101,7 @@ class Chromium:
 @contextlib.asynccontextmanager
 async def chromium() -> AsyncIterator[Engine]:
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield Chromium(await browser.new_context())
         await browser.close()
 
@@ -355,12 +347,6 @@ async def _display() -> AsyncIterator[str]:
     yield f":{number.decode().strip()}"
     server.terminate()
     await server.wait()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 ENGINES = {"chromium": chromium, "firefox": firefox, "webkit": webkit}

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.clients.shop import CHROMIUM, FLAGS
 from tests.engines.conftest import until
-from tests.engines.drivers import CHROMIUM, CHROMIUM_FLAGS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -104,7 +104,7 @@ async def test_a_page_made_beforehand_is_viewed_when_it_is_shown(
     url = site.add("/", shop.collector.script(), body=rules)
     profile = f"--user-data-dir={tmp_path}"
     browser = await asyncio.create_subprocess_exec(
-        CHROMIUM, "--headless", *CHROMIUM_FLAGS, profile, url, stdout=DEVNULL, stderr=DEVNULL
+        CHROMIUM, "--headless", *FLAGS, profile, url, stdout=DEVNULL, stderr=DEVNULL
     )
     try:
         await until(lambda: "/made" in site.seen)

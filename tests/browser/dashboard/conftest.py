@@ -19,9 +19,10 @@ from playwright.async_api import async_playwright
 
 from collector.clock import now_ms
 from collector.demo import events
-from tests.browser.conftest import Site, free_port
+from tests.browser.conftest import Site
 from tests.clients.shop import CHROMIUM, FLAGS
 from tests.conftest import KEY, Collector
+from tests.faults.harness import free_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
