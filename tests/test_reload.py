@@ -134,7 +134,7 @@ async def test_upstreams_go_on_where_new_ones_cannot_begin(
     bus = '[[forward]]\nname = "bus"\nkind = "kafka"\nservers = ["a:1"]\ntopic = "t"\n'
     async with Settled(tmp_path, FIRST + copy) as collector:
         await collector.reload(
-            FIRST + copy + bus, "the old ones stay: forward bus: Kafka needs aiokafka"
+            FIRST + bus + copy, "the old ones stay: forward bus: Kafka needs aiokafka"
         )
         assert await status(collector, "wk_first_key") == 200
         async with asyncio.timeout(30):
