@@ -156,6 +156,11 @@ async def test_a_sound_site_gets_no_complaint(examined: Patient) -> None:
     assert "came through to the database" in said(found)
 
 
+async def test_on_ones_own_machine_no_proxy_is_missed(examined: Patient) -> None:
+    found = await examined(with_attributes(forwards="as sent"))
+    assert {f.level for f in found} == {"fine"}, said(found)
+
+
 async def test_a_sound_site_over_https_gets_no_complaint(examined: Patient) -> None:
     found = await examined(tls=True)
     assert {f.level for f in found} == {"fine"}, said(found)
@@ -260,7 +265,7 @@ MISTAKES = [
         True,
         "wrong cookie: other.example is another site",
     ),
-    ("forged address", with_attributes(forwards="as sent"), False, "wrong proxy: .*believed"),
+    ("forged address", with_attributes(forwards="as sent"), True, "wrong proxy: .*believed"),
     ("hidden address", untrusting, True, "wrong proxy: hides the visitors' addresses"),
     ("small bodies", with_attributes(largest=100_000), False, "wrong proxy: .*refuses 300 KB"),
     (
