@@ -11,14 +11,20 @@ from typing import IO, Any
 import click
 import msgspec
 
-from collector.app import DATABASE
 from collector.audience.define import one
 from collector.audience.layouts import LAYOUTS, Person, write
 from collector.clock import iso, now_ms
 from collector.config import Config
 from collector.errors import CollectorError
 from collector.membership import exported
-from collector.options import config_option, data_option, json_option, load_config, say_error
+from collector.options import (
+    config_option,
+    data_option,
+    json_option,
+    load_config,
+    reading,
+    say_error,
+)
 from collector.store import histories, members, saved
 from collector.store.reader import Reader
 from collector.workers.preview import preview as previewed
@@ -188,16 +194,9 @@ def _write(to: IO[str], layout: str, people: list[Person]) -> None:
 
 
 def _run(config: Config, work: Work) -> None:
-    path = Path(config.data) / DATABASE
-
     async def run() -> None:
-        if not path.exists():
-            raise CollectorError(f"{path}: there is no database: has `collector serve` been run?")
-        reader = await Reader.open(path)
-        try:
+        async with reading(config) as reader:
             await work(reader)
-        finally:
-            await reader.close()
 
     try:
         asyncio.run(run())

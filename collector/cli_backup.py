@@ -11,7 +11,14 @@ from collector.app import DATABASE
 from collector.clock import iso
 from collector.errors import CollectorError
 from collector.exporting import draft
-from collector.options import config_option, data_option, json_option, load_config, say_error
+from collector.options import (
+    config_option,
+    data_option,
+    database_of,
+    json_option,
+    load_config,
+    say_error,
+)
 from collector.progress import Progress
 from collector.store import backup as store
 from collector.store.suppressed import FILE as FORGOTTEN
@@ -52,12 +59,11 @@ def backup(file: Path | None, data: str | None, to: Path, as_json: bool, quiet: 
 
 def _copy_all(folder: Path, to: Path, shown: Progress) -> int:
     """The database first: what retention moves meanwhile from it to the snapshot is in both."""
-    if not (folder / DATABASE).exists():
-        raise CollectorError(f"{folder / DATABASE}: there is no database")
+    path = database_of(folder)
     to.mkdir(mode=0o700, parents=True, exist_ok=True)
     if to.resolve() == folder.resolve():
         raise CollectorError(f"{to}: is the folder of the database itself")
-    last_seq = _copy(folder / DATABASE, to / DATABASE, shown)
+    last_seq = _copy(path, to / DATABASE, shown)
     if (folder / SNAPSHOT).exists():
         _copy(folder / SNAPSHOT, to / SNAPSHOT, shown)
     if (folder / FORGOTTEN).exists():

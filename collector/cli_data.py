@@ -22,6 +22,7 @@ from collector.options import (
     data_option,
     json_option,
     load_config,
+    reading,
     say_error,
     since_option,
     sites_option,
@@ -94,11 +95,7 @@ def _form_by(path: str) -> str:
 
 
 async def _export(config: Config, to: str, form: str, wanted: Filter, shown: Progress) -> int:
-    path = Path(config.data) / DATABASE
-    if not path.exists():
-        raise CollectorError(f"{path}: there is no database: has `collector serve` been run?")
-    reader = await Reader.open(path)
-    try:
+    async with reading(config) as reader:
         if form != "parquet":
             with output(to) as file:
                 return await _write(reader, form, file, wanted, shown)
@@ -106,8 +103,6 @@ async def _export(config: Config, to: str, form: str, wanted: Filter, shown: Pro
             raise CollectorError("Parquet goes to a file: its end is written first of all it has")
         with draft(Path(to)) as part, Parquet(part) as file:
             return await _write(reader, form, file, wanted, shown)
-    finally:
-        await reader.close()
 
 
 async def _write(reader: Reader, form: str, file: BinaryIO, wanted: Filter, shown: Progress) -> int:

@@ -13,11 +13,17 @@ import click
 import msgspec
 
 from collector.admin.auth import token_file
-from collector.app import DATABASE
 from collector.config import Config, split_listen
 from collector.errors import CollectorError
 from collector.forwarding import describe
-from collector.options import config_option, data_option, json_option, load_config, say_error
+from collector.options import (
+    config_option,
+    data_option,
+    database_of,
+    json_option,
+    load_config,
+    say_error,
+)
 from collector.store import database as db
 from collector.store import nodes
 from collector.store.log import claim
@@ -127,9 +133,7 @@ def new_node(file: Path | None, data: str | None) -> None:
 
 
 async def _new_node(config: Config) -> tuple[str, int]:
-    path = Path(config.data) / DATABASE
-    if not path.exists():
-        raise CollectorError(f"{path}: there is no database")
+    path = database_of(Path(config.data))
     mark = claim(path.parent)
     try:
         database = await db.open_database(path, "full", config.store.checkpoint_pages)

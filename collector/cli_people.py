@@ -11,12 +11,19 @@ from typing import TypeVar
 import click
 import msgspec
 
-from collector.app import DATABASE
 from collector.cli_forward import ask
 from collector.config import Config
 from collector.errors import CollectorError
 from collector.ingest.sites import DEFAULT_SITE
-from collector.options import config_option, data_option, json_option, load_config, say_error
+from collector.options import (
+    config_option,
+    data_option,
+    database_of,
+    json_option,
+    load_config,
+    reading,
+    say_error,
+)
 from collector.persons import Persons
 from collector.store import cursors, erase, people, visits
 from collector.store import database as db
@@ -183,15 +190,12 @@ async def _catch_up(persons: Persons, show: bool = False) -> int:
 async def _alone(config: Config, work: Callable[[Persons], Awaitable[T]]) -> T:
     """`work` on the files of a collector that does not run."""
     folder = Path(config.data)
-    if not (folder / DATABASE).exists():
-        raise CollectorError(f"{folder / DATABASE}: there is no database")
+    path = database_of(folder)
     mark = claim(folder)
     try:
         store = config.store
-        database = await db.open_database(
-            folder / DATABASE, store.durability, store.checkpoint_pages
-        )
-        reader = await Reader.open(folder / DATABASE)
+        database = await db.open_database(path, store.durability, store.checkpoint_pages)
+        reader = await Reader.open(path)
         try:
             persons = Persons(config, _sites(config), database, reader, folder)
             try:
@@ -207,14 +211,8 @@ async def _alone(config: Config, work: Callable[[Persons], Awaitable[T]]) -> T:
 
 async def _reading(config: Config, work: Callable[[Finder], Awaitable[T]]) -> T:
     """`work` that only reads, beside a running collector or none."""
-    folder = Path(config.data)
-    if not (folder / DATABASE).exists():
-        raise CollectorError(f"{folder / DATABASE}: there is no database")
-    reader = await Reader.open(folder / DATABASE)
-    try:
+    async with reading(config) as reader:
         return await work(Finder(reader))
-    finally:
-        await reader.close()
 
 
 def is_running(config: Config) -> bool:

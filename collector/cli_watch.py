@@ -14,7 +14,6 @@ import click
 import msgspec
 
 from collector import import_doors
-from collector.app import DATABASE
 from collector.cli_forward import ask
 from collector.cli_people import is_running
 from collector.clock import iso
@@ -27,6 +26,7 @@ from collector.options import (
     data_option,
     json_option,
     load_config,
+    reading,
     say_error,
     since_option,
     sites_option,
@@ -307,16 +307,9 @@ def _replayed(config: Config, wanted: refusals.Refusals) -> Replayed:
 
 
 def _reading(config: Config, work: Callable[[Reader], Awaitable[T]]) -> T:
-    path = Path(config.data) / DATABASE
-
     async def run() -> T:
-        if not path.exists():
-            raise CollectorError(f"{path}: there is no database: has `collector serve` been run?")
-        reader = await Reader.open(path)
-        try:
+        async with reading(config) as reader:
             return await work(reader)
-        finally:
-            await reader.close()
 
     try:
         return asyncio.run(run())

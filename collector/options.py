@@ -6,17 +6,21 @@ Every command ends with 0 when all is well, 1 when it has found what it looks fo
 
 import re
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
+from collector.app import DATABASE
 from collector.audience.define import define
 from collector.config import Config
 from collector.errors import CollectorError
 from collector.event import TYPES
 from collector.settings import load
+from collector.store.reader import Reader
 
 config_option = click.option(
     "--config",
@@ -40,6 +44,24 @@ def read_config(file: Path | None, **flags: Any) -> Config:
     config = load(file, flags={name.replace("__", "."): value for name, value in flags.items()})
     define(config.audience)  # the rules, whose errors have their paths
     return config
+
+
+def database_of(folder: Path) -> Path:
+    """The database in a data folder. Raises CollectorError where there is none."""
+    path = folder / DATABASE
+    if not path.exists():
+        raise CollectorError(f"{path}: there is no database: has `collector serve` been run?")
+    return path
+
+
+@asynccontextmanager
+async def reading(config: Config) -> AsyncIterator[Reader]:
+    """Looks at the database, beside a running collector too. Raises CollectorError."""
+    reader = await Reader.open(database_of(Path(config.data)))
+    try:
+        yield reader
+    finally:
+        await reader.close()
 
 
 def load_config(file: Path | None, **flags: Any) -> Config:
