@@ -35,6 +35,7 @@ bench: $(VENV)/bench
 # One file that needs no Python where it runs.
 binary: dist/collector
 dist/collector: $(VENV)/binary .ci/collector.spec $(shell find collector -type f -not -name '*.pyc')
+	command -v objdump >/dev/null || { $(APT) binutils; }
 	$(BIN)/pyinstaller --log-level WARN --noconfirm .ci/collector.spec
 
 # The built script is committed, so that an installation needs no Node.
