@@ -36,6 +36,8 @@ bench: $(VENV)/bench
 binary: dist/collector
 dist/collector: $(VENV)/binary .ci/collector.spec $(shell find collector -type f -not -name '*.pyc')
 	command -v objdump >/dev/null || { $(APT) binutils; }
+	$(BIN)/python -c 'import ctypes, sysconfig as s; ctypes.CDLL(s.get_config_var("INSTSONAME"))' \
+		2>/dev/null || { $(APT) libpython$$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])'); }
 	$(BIN)/pyinstaller --log-level WARN --noconfirm .ci/collector.spec
 
 # The built script is committed, so that an installation needs no Node.
