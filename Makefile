@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 APT = $(AS_ROOT) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(AS_ROOT) apt-get install -y -qq
 
-.PHONY: run test lint check-pixel bench binary pixel docs clean
+.PHONY: run test lint check-pixel bench faults binary pixel docs clean
 
 run: $(VENV)/run
 	$(BIN)/collector serve $(ARGS)
@@ -31,6 +31,13 @@ check-pixel: pixel_js/node_modules/.done
 
 bench: $(VENV)/bench
 	$(BIN)/python -m bench $(or $(ARGS),--help)
+
+# The long rounds, for hours, or with ARGS="-k kill" a part of them; what they find adds up in
+# docs/FAULTS.md, also when one fails.
+faults: $(VENV)/test
+	command -v cc >/dev/null || { $(APT) gcc libc6-dev; }
+	FAULTS_RECORD=1 $(BIN)/python -m pytest tests/faults -s $(ARGS); \
+		ran=$$?; $(BIN)/python -m tests.faults.report && exit $$ran
 
 # One file that needs no Python where it runs.
 binary: dist/collector

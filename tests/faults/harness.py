@@ -139,6 +139,11 @@ class Verdict(NamedTuple):
     def sound(self) -> bool:
         return not (self.lost or self.duplicated or self.invented or self.altered)
 
+    def sums(self) -> dict[str, float]:
+        """As figures to record."""
+        wrong = {n: len(getattr(self, n)) for n in ("lost", "duplicated", "invented", "altered")}
+        return {"acknowledged": self.acknowledged, **wrong}
+
     def __str__(self) -> str:
         wrong = {n: getattr(self, n) for n in ("lost", "duplicated", "invented", "altered")}
         figures = [f"{name} {len(ids)} {ids[:_SHOWN] or ''}".strip() for name, ids in wrong.items()]

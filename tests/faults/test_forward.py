@@ -1,10 +1,6 @@
-"""Edge and centre killed at random moments, the link between them cut, slow, lossy and stalled.
-
-`FORWARD_ROUNDS=50` in the environment makes the long run, `FAULT_SEED` repeats one.
-"""
+"""Edge and centre killed at random moments, the link between them cut, slow, lossy and stalled."""
 
 import asyncio
-import os
 import random
 import signal
 import time
@@ -16,9 +12,10 @@ import pytest
 from tests.faults.harness import Collector, Oracle
 from tests.faults.link import MOODS, Link
 from tests.faults.load import Load
+from tests.faults.results import rounds_of, seed_of
 
-ROUNDS = int(os.environ.get("FORWARD_ROUNDS", "4"))
-SEED = int(os.environ.get("FAULT_SEED") or random.randrange(10**6))
+ROUNDS = rounds_of(4, 50)
+SEED = seed_of()
 EDGE_KEY = "ek_of_the_fault_tests"
 
 

@@ -1,7 +1,6 @@
 """One version replaced by another under load, the listening socket held by the service manager
 meanwhile: no request fails, nothing is lost, nothing is there twice."""
 
-import os
 import signal
 import socket
 import sys
@@ -10,9 +9,10 @@ from pathlib import Path
 
 from tests.faults.harness import Collector, Oracle
 from tests.faults.load import Load
+from tests.faults.results import rounds_of, seed_of
 
-SEED = int(os.environ.get("FAULT_SEED", "11"))
-ROUNDS = int(os.environ.get("UPGRADE_ROUNDS", "4"))
+SEED = seed_of()
+ROUNDS = rounds_of(4, 50)
 
 
 class Activated(Collector):
