@@ -7,10 +7,12 @@ import pytest
 
 from tests.faults.disks import SizeLimit, SmallDisk, small_disk
 
+SIZE = "64m"
+
 
 @pytest.fixture
 def tmpfs(tmp_path: Path) -> Iterator[SmallDisk]:
-    with small_disk(tmp_path / "disk", "24m") as disk:
+    with small_disk(tmp_path / "disk", SIZE) as disk:
         yield disk
 
 
@@ -19,5 +21,5 @@ def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SmallDisk |
     if request.param == "file size limit":
         yield SizeLimit(tmp_path / "disk")
         return
-    with small_disk(tmp_path / "disk", "24m") as disk:
+    with small_disk(tmp_path / "disk", SIZE) as disk:
         yield disk

@@ -33,7 +33,7 @@ class SmallDisk:
     def _write_until_full(self, fd: int) -> None:
         try:
             while True:
-                os.write(fd, b"\0" * PAGE)
+                os.write(fd, bytes(PAGE))
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import time
 from pathlib import Path
 
 import aiohttp
@@ -10,8 +11,10 @@ import pytest
 from tests.faults.disks import SizeLimit, SmallDisk
 from tests.faults.harness import Collector, Oracle
 from tests.faults.load import Load
+from tests.faults.results import record, rounds_of, seed_of
 
-SEED = 9
+SEED = seed_of()
+ROUNDS = rounds_of(2, 20)
 ANSWER_WITHIN_S = 1
 EVENT = {"type": "track", "event": "Now", "userId": "u", "messageId": "now"}
 
@@ -36,44 +39,52 @@ async def ready(collector: Collector) -> tuple[int, str]:
         return response.status, (await response.text()).strip()
 
 
+@pytest.mark.timeout(120 + 20 * ROUNDS)
 async def test_a_full_disk_is_503_at_once_and_over_when_there_is_room(
     tmp_path: Path, disk: SmallDisk | SizeLimit
 ) -> None:
     async with Collector(tmp_path, data=disk.folder / "data") as collector:
-        load = Load(collector.url, collector.key, SEED)
+        load = Load(collector.url, collector.key, SEED, pause=0.05)
+        oracle, known = Oracle(load, collector), 0
         load.start()
-        await load.acknowledges(500)
-        disk.fill(collector)
-        await load.answered("503")
-        status, retry_after, answer = await post(collector)
-        assert (status, retry_after, answer["code"]) == (503, "1", "unavailable")
-        assert answer["message"].startswith("cannot store now: disk ")
-        status, reason = await ready(collector)
-        assert status == 503
-        assert reason.startswith("disk ")
-        Oracle(load, collector).check()
-        disk.free(collector)
-        await load.acknowledges(500)
-        assert await ready(collector) == (200, "ready")
+        for number in range(1, ROUNDS + 1):
+            highest = await filled_and_freed(collector, load, disk)
+            verdict = oracle.judge()
+            print(f"seed {SEED}, full and free {number}: {verdict}")
+            sums = verdict.sums() | {"acknowledged": verdict.acknowledged - known}
+            known = verdict.acknowledged
+            record("full", rounds=1, seed=SEED, sums=sums, highest=highest)
+            assert verdict.sound, verdict
+            assert collector.said().count("the store cannot write") == number
+            assert collector.said().count("the store can write again") == number
         await load.finish()
-        Oracle(load, collector).check_all()
-        assert collector.said().count("the store cannot write") == 1
-        assert collector.said().count("the store can write again") == 1
+        oracle.check_all()
         assert "Traceback" not in collector.said(), collector.said()
 
 
-async def test_readiness_comes_back_without_traffic(
-    tmp_path: Path, disk: SmallDisk | SizeLimit
-) -> None:
-    async with Collector(tmp_path, data=disk.folder / "data") as collector:
-        disk.fill(collector)
-        async with asyncio.timeout(10):
-            while (await post(collector))[0] != 503:
-                pass  # a last page may have had room
-        disk.free(collector)
-        async with asyncio.timeout(10):
-            while (await ready(collector))[0] != 200:
-                await asyncio.sleep(0.1)
+async def filled_and_freed(
+    collector: Collector, load: Load, disk: SmallDisk | SizeLimit
+) -> dict[str, float]:
+    """Both ends of it, and how long the answers took to say so."""
+    await load.acknowledges(200)
+    disk.fill(collector)
+    await load.answered("503")
+    asked = time.monotonic()
+    status, retry_after, answer = await post(collector)
+    refused_s = time.monotonic() - asked
+    assert (status, retry_after, answer["code"]) == (503, "1", "unavailable")
+    assert answer["message"].startswith("cannot store now: disk ")
+    status, reason = await ready(collector)
+    assert status == 503
+    assert reason.startswith("disk ")
+    Oracle(load, collector).check()
+    disk.free(collector)
+    freed = time.monotonic()
+    await load.acknowledges(1)
+    back_s = time.monotonic() - freed
+    await load.acknowledges(200)
+    assert await ready(collector) == (200, "ready")
+    return {"answer_503_s": refused_s, "first_200_after_s": back_s}
 
 
 @pytest.mark.parametrize("spare_pages", range(6))

@@ -1,7 +1,10 @@
 """SIGTERM under load, and peers that would hold the stop."""
 
 import asyncio
+import random
+import shutil
 import signal
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -11,8 +14,11 @@ import pytest
 
 from tests.faults.harness import Collector, Oracle
 from tests.faults.load import Load
+from tests.faults.results import record, rounds_of, seed_of
 
-SEED = 2
+SEED = seed_of()
+ROUNDS = rounds_of(3, 200)
+FOLDER_ROUNDS = 20  # then a new folder: the oracle reads all rows after every stop
 BODY_BYTES = 5000
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 ALLOWED_S = 5  # what the contract gives a stop
@@ -51,19 +57,61 @@ async def rest_of(reader: asyncio.StreamReader) -> bytes:
     return said
 
 
-async def test_a_stop_under_load_keeps_all_that_was_answered(tmp_path: Path) -> None:
-    async with Collector(tmp_path) as collector:
-        load = Load(collector.url, collector.key, SEED, clients=16)
-        load.start()
-        for _ in range(3):
-            await load.acknowledges(1000)
+async def stop(collector: Collector, roll: random.Random) -> tuple[str, float]:
+    """SIGTERM, or two of them shortly after each other; which, and how long the end took."""
+    twice = roll.random() < 0.25
+    started = time.monotonic()
+    collector.kill(signal.SIGTERM)
+    if twice:
+        await asyncio.sleep(roll.uniform(0, 0.05))
+        if collector.running:
             collector.kill(signal.SIGTERM)
-            assert await collector.wait(ALLOWED_S) == 0
-            assert not (collector.data / "collector.db-wal").exists()  # folded back
-            Oracle(load, collector).check()
+    code = await collector.wait(ALLOWED_S)
+    assert code == 0 or (twice and code in (1, -signal.SIGTERM)), (code, collector.said())
+    if code == 0:
+        assert not (collector.data / "collector.db-wal").exists()  # folded back
+    return "cut_short_by_a_second_signal" if code else "whole", time.monotonic() - started
+
+
+# A small buffer and many clients: most answers are 503 at the time of the stop.
+OVERLOAD = {"store__buffer_events": 100, "http__refused_rest_s": 0}
+
+
+@pytest.mark.timeout(120 + 15 * ROUNDS)
+@pytest.mark.parametrize("load", ["stop", "stop_overload"])
+async def test_a_stop_under_load_keeps_all_that_was_answered(tmp_path: Path, load: str) -> None:
+    roll = random.Random(SEED)
+    rounds = ROUNDS if load == "stop" else max(2, ROUNDS // 4)
+    for first in range(0, rounds, FOLDER_ROUNDS):
+        folder = tmp_path / str(first)
+        folder.mkdir()
+        await stopped_again_and_again(folder, roll, load, min(FOLDER_ROUNDS, rounds - first))
+        shutil.rmtree(folder)
+
+
+async def stopped_again_and_again(
+    folder: Path, roll: random.Random, name: str, rounds: int
+) -> None:
+    settings = OVERLOAD if name == "stop_overload" else {}
+    async with Collector(folder, **settings) as collector:
+        load = Load(collector.url, collector.key, roll.randrange(10**6), 16, pause=0.005)
+        oracle, known = Oracle(load, collector), 0
+        load.start()
+        for number in range(rounds):
+            await load.acknowledges(200)
+            if settings:
+                await load.answered("503")
+            await asyncio.sleep(roll.uniform(0, 0.3))
+            how, exit_s = await stop(collector, roll)
+            verdict = oracle.judge()
+            print(f"seed {SEED}, {name} {number + 1} {how} in {exit_s:.2f} s: {verdict}")
+            new = {"acknowledged": verdict.acknowledged - known, how: 1}
+            known = verdict.acknowledged
+            record(name, rounds=1, seed=SEED, sums=verdict.sums() | new, highest={"exit_s": exit_s})
+            assert verdict.sound, verdict
             await collector.start()
         await load.finish()
-        Oracle(load, collector).check_all()
+        oracle.check_all()
         assert "Traceback" not in collector.said(), collector.said()
 
 
