@@ -1,6 +1,7 @@
 """Answers as HTTP: bytes for the hot lane, a response object for the normal routes, with the
 same status, headers and body."""
 
+import re
 import time
 from collections.abc import Mapping
 from email.utils import formatdate
@@ -8,6 +9,7 @@ from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
+import msgspec
 from aiohttp import web
 
 from collector.errors import Refused
@@ -22,7 +24,8 @@ def failed(status: int, code: str, message: str) -> Answer:
 
 
 def response(answer: Answer, origin: str | None, close: bool = False) -> web.Response:
-    reply = web.Response(status=answer.status, body=answer.body)
+    reason = _reason(answer.status, answer.message)
+    reply = web.Response(status=answer.status, reason=reason, body=answer.body)
     reply.headers["Server"] = SERVER
     if answer.content_type:
         reply.headers["Content-Type"] = answer.content_type
@@ -45,12 +48,8 @@ def raw(answer: Answer, origin: str | None) -> bytes:
 
 def last(answer: Answer, origin: str | None) -> bytes:
     """The same where the connection is closed after it, so that the client sends nothing more."""
-    named = Answer(
-        answer.status,
-        answer.content_type,
-        answer.body,
-        (*answer.headers, ("Connection", "close")),
-    )
+    headers = (*answer.headers, ("Connection", "close"))
+    named = msgspec.structs.replace(answer, headers=headers)
     return _head(named, origin, int(time.time())) + named.body
 
 
@@ -73,7 +72,8 @@ def _head(answer: Answer, origin: str | None, second: int) -> bytes:
         *answer.headers,
         *cors(origin),
     )
-    lines = [_status_line(answer.status), *(f"{name}: {value}" for name, value in fields)]
+    status = f"HTTP/1.1 {answer.status} {_reason(answer.status, answer.message)}"
+    lines = [status, *(f"{name}: {value}" for name, value in fields)]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
@@ -82,9 +82,14 @@ def _date(second: int) -> str:
     return formatdate(second, usegmt=True)
 
 
-@lru_cache
-def _status_line(status: int) -> str:
-    return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"
+def _reason(status: int, message: str) -> str:
+    """An error's own message: analytics-node and Snowplow's trackers hand on this and nothing
+    of the body. Printable ASCII, for it may quote what came in, and short."""
+    return _UNPRINTABLE.sub("?", message)[:_REASON_CHARS] or HTTPStatus(status).phrase
+
+
+_REASON_CHARS = 200
+_UNPRINTABLE = re.compile("[^ -~]")
 
 
 def cors(origin: str | None) -> tuple[tuple[str, str], ...]:

@@ -142,12 +142,21 @@ class Call(msgspec.Struct, gc=False):
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
-    """What goes back. `headers` are those beside content type, length and CORS."""
+    """What goes back. `headers` are those beside content type, length and CORS; `message` is an
+    error's, which becomes the reason phrase: some SDKs hand on nothing else of an answer."""
 
     status: int
     content_type: str
     body: bytes
     headers: tuple[tuple[str, str], ...] = ()
+    message: str = ""
+
+
+def refusal(refused: Refused, body: object) -> Answer:
+    """An error in a protocol's own form; when to come again where the trouble is not its own."""
+    headers = (("Retry-After", str(refused.retry_after)),) if refused.status in (429, 503) else ()
+    encoded = msgspec.json.encode(body)
+    return Answer(refused.status, "application/json", encoded, headers, refused.message)
 
 
 def raw_object(value: Mapping[str, object]) -> msgspec.Raw:

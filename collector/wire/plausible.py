@@ -11,7 +11,17 @@ import msgspec
 from collector.config import Limits
 from collector.errors import Refused
 from collector.wire import decode, junk
-from collector.wire.message import ABSENT, Answer, Call, Item, Refusal, Request, invalid, raw_object
+from collector.wire.message import (
+    ABSENT,
+    Answer,
+    Call,
+    Item,
+    Refusal,
+    Request,
+    invalid,
+    raw_object,
+    refusal,
+)
 
 _OK = Answer(202, "text/plain", b"ok")
 
@@ -68,9 +78,7 @@ def answer(refused: list[Refusal], stored: int) -> Answer:
 def error(refused: Refused) -> Answer:
     """Its `errors` beside our code and message."""
     body = {"success": False, "code": refused.code, "message": refused.message}
-    headers = (("Retry-After", str(refused.retry_after)),) if refused.status in (429, 503) else ()
-    encoded = msgspec.json.encode(body | {"errors": {"request": [refused.message]}})
-    return Answer(refused.status, "application/json", encoded, headers)
+    return refusal(refused, body | {"errors": {"request": [refused.message]}})
 
 
 def _decoded(body: bytes) -> _Event:

@@ -25,6 +25,7 @@ from collector.wire.message import (
     Refusal,
     Request,
     invalid,
+    refusal,
 )
 
 _JSON = "application/json"
@@ -109,8 +110,7 @@ def answer(refused: list[Refusal], stored: int) -> Answer:
 
 def error(refused: Refused) -> Answer:
     body = {"success": False, "code": refused.code, "message": refused.message}
-    headers = (("Retry-After", str(refused.retry_after)),) if refused.status in (429, 503) else ()
-    return Answer(refused.status, _JSON, msgspec.json.encode(body), headers)
+    return refusal(refused, body)
 
 
 def settings(key: str, public_url: str) -> Answer:

@@ -134,7 +134,8 @@ def error(refused: Refused) -> Answer:
     """Our code and message; the status one that its trackers understand."""
     kept = {"success": False, "code": refused.code, "message": refused.message}
     status, headers = _status(refused)
-    return Answer(status, "application/json", msgspec.json.encode(kept), headers)
+    encoded = msgspec.json.encode(kept)
+    return Answer(status, "application/json", encoded, headers, refused.message)
 
 
 def image(refused: list[Refusal], stored: int) -> Answer:
@@ -144,7 +145,8 @@ def image(refused: list[Refusal], stored: int) -> Answer:
 def image_error(refused: Refused) -> Answer:
     """A GIF too, but with the status: its trackers use fetch and look at it."""
     status, headers = _status(refused)
-    return Answer(status, "image/gif", native.GIF, headers + native.NO_STORE)
+    headers += native.NO_STORE
+    return Answer(status, "image/gif", native.GIF, headers, refused.message)
 
 
 def _status(refused: Refused) -> tuple[int, tuple[tuple[str, str], ...]]:

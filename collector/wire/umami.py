@@ -15,7 +15,16 @@ import msgspec
 from collector.config import Limits
 from collector.errors import Refused
 from collector.wire import decode, junk
-from collector.wire.message import Answer, Call, Item, Refusal, Request, invalid, raw_object
+from collector.wire.message import (
+    Answer,
+    Call,
+    Item,
+    Refusal,
+    Request,
+    invalid,
+    raw_object,
+    refusal,
+)
 
 _JSON = "application/json"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -110,8 +119,7 @@ def batch_answer(refused: list[Refusal], stored: int) -> Answer:
 
 
 def error(refused: Refused) -> Answer:
-    headers = (("Retry-After", str(refused.retry_after)),) if refused.status in (429, 503) else ()
-    return Answer(refused.status, _JSON, msgspec.json.encode(_said(refused)), headers)
+    return refusal(refused, _said(refused))
 
 
 def _said(refused: Refused) -> dict[str, Any]:

@@ -84,7 +84,8 @@ class Proxy:
                 skip_auto_headers=("User-Agent", "Content-Type", "Accept-Encoding"),
                 allow_redirects=False,
             ) as answer:
-                reply = web.Response(status=answer.status, body=await answer.read())
+                body = await answer.read()
+                reply = web.Response(status=answer.status, reason=answer.reason, body=body)
         except aiohttp.ClientError:
             return None
         reply.headers.clear()

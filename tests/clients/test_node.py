@@ -66,9 +66,9 @@ WHY = {
 
 
 def reported(sdk: str, status: int) -> Any:
-    """analytics-node hands on no more than the status; RudderStack's hands on our message."""
-    words = {401: "[401] Unauthorized", 400: "[400] Bad Request"}
-    return f"delivery_failure: {words[status]}" if sdk == "segment" else WHY[status]
+    """RudderStack's hands on the whole body, analytics-node the reason phrase, our message too."""
+    message = WHY[status]["message"]
+    return f"delivery_failure: [{status}] {message}" if sdk == "segment" else WHY[status]
 
 
 async def test_a_wrong_key_is_reported_after_one_request(

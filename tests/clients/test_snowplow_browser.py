@@ -192,6 +192,7 @@ async def test_what_can_never_succeed_is_sent_once_and_reported(
         await page.evaluate("sp.trackPageView()")
         told = await page.evaluate("sp.settled(1)")
         assert [(f["status"], f["willRetry"]) for f in told["failures"]] == [(401, False)]
+        assert told["failures"][0]["message"] == "no site of that name, key or host"
         assert (told["delivered"], between.statuses, two.rows()) == ([], [401], [])
 
 
@@ -204,4 +205,5 @@ async def test_a_page_of_a_foreign_origin_is_refused_and_told(
         await page.evaluate("sp.trackPageView()")
         told = await page.evaluate("sp.settled(1)")
         assert [(f["status"], f["willRetry"]) for f in told["failures"]] == [(401, False)]
+        assert told["failures"][0]["message"] == "this origin may not send for shop"
         assert strict.rows() == []

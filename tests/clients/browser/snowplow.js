@@ -11,8 +11,8 @@ function start(url, settings) {
     appId: "shop",
     plugins: [ecommerce.SnowplowEcommercePlugin()],
     onRequestSuccess: (events) => told.delivered.push(...ids(events)),
-    onRequestFailure: ({ events, status, willRetry }) =>
-      told.failures.push({ ids: ids(events), status, willRetry }),
+    onRequestFailure: ({ events, message, status, willRetry }) =>
+      told.failures.push({ ids: ids(events), message, status, willRetry }),
     ...settings,
   });
 }
