@@ -7,7 +7,6 @@ test of a new fault starts a collector, lays load on it, does its harm, and asks
 
 import asyncio
 import contextlib
-import json
 import os
 import re
 import signal
@@ -30,10 +29,17 @@ _SHOWN = 5  # ids named in a failure
 class Collector:
     """The real process, started again and again on the same folder and ports."""
 
-    def __init__(self, folder: Path, data: Path | None = None, **settings: object) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        data: Path | None = None,
+        env: dict[str, str] | None = None,
+        **settings: object,
+    ) -> None:
         """`settings`: `store__buffer_events=10` is COLLECTOR__STORE__BUFFER_EVENTS=10."""
         self.data = data or folder / "data"
         self.settings = settings
+        self.env = env or {}
         self._log = folder / "collector.log"
         listen, admin = (f"127.0.0.1:{port}" for port in free_ports(2))
         self.url, self.admin_url = f"http://{listen}", f"http://{admin}"
@@ -60,7 +66,7 @@ class Collector:
                 *self._command,
                 stdout=log,
                 stderr=log,
-                env=os.environ | given,
+                env=os.environ | given | self.env,
                 pass_fds=self._fds,
             )
 
@@ -173,12 +179,8 @@ class Oracle:
             lost=sorted(load.acknowledged - counts.keys()),
             duplicated=[i for i, count in counts.items() if count > 1],
             invented=[i for i in counts if i not in load.sent],
-            altered=[row["message_id"] for row in rows if not self._as_sent(row)],
+            altered=[row["message_id"] for row in rows if not load.as_sent(row)],
         )
-
-    def _as_sent(self, row: Row) -> bool:
-        sent = self._load.sent.get(row["message_id"])
-        return sent is None or sent == (row["event"], json.loads(row["properties"] or "{}"))
 
     def check(self) -> Verdict:
         """Nothing acknowledged is missing, and every row is one event as it was sent."""

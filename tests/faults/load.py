@@ -5,6 +5,7 @@ import base64
 import gzip
 import json
 import random
+import time
 from collections import Counter
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -51,6 +52,7 @@ class Load:
         self.seed = seed
         self.sent: dict[str, Sent] = {}
         self.acknowledged: set[str] = set()
+        self.acknowledged_ns: list[tuple[int, str]] = []  # in order of time
         self.answers: Counter[str] = Counter()
         self.refused: list[tuple[int, bytes]] = []
         self._random = random.Random(seed)
@@ -100,6 +102,11 @@ class Load:
             while self.answers[status] == before:
                 await asyncio.sleep(0.005)
 
+    def as_sent(self, row: dict[str, Any]) -> bool:
+        """Whether a row of `events` is what was sent under its id, if anything was."""
+        sent = self.sent.get(row["message_id"])
+        return sent is None or sent == (row["event"], json.loads(row["properties"] or "{}"))
+
     async def _client(self, number: int) -> None:
         async with aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=1), timeout=aiohttp.ClientTimeout(30)
@@ -130,6 +137,7 @@ class Load:
             return False
         if response.status == 200 and (call.method == "GET" or body == b'{"success":true}'):
             self.acknowledged.update(call.ids)
+            self.acknowledged_ns += [(time.monotonic_ns(), i) for i in call.ids]
             self._done.append(call)
         else:
             self.refused.append((response.status, body))
