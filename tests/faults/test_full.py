@@ -14,14 +14,16 @@ from tests.faults.load import Load
 from tests.faults.results import record, rounds_of, seed_of
 
 SEED = seed_of()
-ROUNDS = rounds_of(2, 20)
+ROUNDS = rounds_of(1, 20)
 ANSWER_WITHIN_S = 1
-EVENT = {"type": "track", "event": "Now", "userId": "u", "messageId": "now"}
 
 
-async def post(collector: Collector) -> tuple[int, str | None, dict[str, str]]:
+async def post(
+    collector: Collector, message_id: str = "now"
+) -> tuple[int, str | None, dict[str, str]]:
     """Status, Retry-After and body of the answer to one event, which must come in time."""
-    body = {"writeKey": collector.key, "batch": [EVENT]}
+    event = {"type": "track", "event": "Now", "userId": "u", "messageId": message_id}
+    body = {"writeKey": collector.key, "batch": [event]}
     timeout = aiohttp.ClientTimeout(ANSWER_WITHIN_S)
     async with (
         aiohttp.ClientSession(timeout=timeout) as session,
@@ -69,9 +71,7 @@ async def filled_and_freed(
     await load.acknowledges(200)
     disk.fill(collector)
     await load.answered("503")
-    asked = time.monotonic()
-    status, retry_after, answer = await post(collector)
-    refused_s = time.monotonic() - asked
+    refused_s, (status, retry_after, answer) = await refused(collector, load)
     assert (status, retry_after, answer["code"]) == (503, "1", "unavailable")
     assert answer["message"].startswith("cannot store now: disk ")
     status, reason = await ready(collector)
@@ -85,6 +85,20 @@ async def filled_and_freed(
     await load.acknowledges(200)
     assert await ready(collector) == (200, "ready")
     return {"answer_503_s": refused_s, "first_200_after_s": back_s}
+
+
+async def refused(
+    collector: Collector, load: Load
+) -> tuple[float, tuple[int, str | None, dict[str, str]]]:
+    """The first answer that is not 200, and how long it took. A write-ahead log that has just
+    been folded back still takes a few small events."""
+    while True:
+        asked, message_id = time.monotonic(), f"now {len(load.sent)}"
+        answer = await post(collector, message_id)
+        if answer[0] != 200:
+            return time.monotonic() - asked, answer
+        load.sent[message_id] = ("Now", {})
+        load.acknowledged.add(message_id)
 
 
 @pytest.mark.parametrize("spare_pages", range(6))

@@ -13,7 +13,7 @@ from tests.faults.load import Load
 from tests.faults.results import record, rounds_of, seed_of
 
 ROUNDS = rounds_of(5, 1000)
-FOLDER_ROUNDS = 20  # then a new folder: the oracle reads all rows after every kill
+FOLDER_ROUNDS = 10  # then a new folder: the oracle reads all rows after every kill
 SEED = seed_of()
 
 
@@ -53,7 +53,7 @@ async def killed_again_and_again(folder: Path, roll: random.Random, rounds: int)
         for _ in range(rounds):
             load.start()
             await load.acknowledges(1)
-            await asyncio.sleep(roll.uniform(0, 1.0))
+            await asyncio.sleep(roll.uniform(0, 0.5))
             await kill(collector, roll)
             await load.pause()
             if roll.random() < 0.25:
