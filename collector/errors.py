@@ -38,3 +38,8 @@ class Refused(CollectorError):
         self.status = status
         self.code = code
         self.message = message
+
+    def bare(self) -> "Refused":
+        """The same without the frames it was raised in. Kept with a request's values it would
+        keep the request: a circle through structs made with gc=False, never collected."""
+        return Refused(self.status, self.code, self.message, self.retry_after)

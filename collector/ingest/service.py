@@ -109,7 +109,7 @@ class Service:
             self._take_forwarded(call, call.forwarded, protocol, request, reply)
             return
         if not call.key and call.named is None and call.refused and not call.items:
-            raise call.refused[0].error  # unreadable, so its owner cannot be known
+            raise call.refused[0].error.bare()  # unreadable, so its owner cannot be known
         client = request.client
         site = (
             self._sites.authenticate(call.key, client.origin)

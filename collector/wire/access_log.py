@@ -196,7 +196,7 @@ class Reader:
         client = Client(None, False, "", hit.agent, hit.referrer)
         call = native.gif(Request("GET", url, CIMultiDict(), b"", "", client), "", self._limits)
         if call.refused:
-            raise call.refused[0].error
+            raise call.refused[0].error.bare()
         if call.key is not None and call.key not in self._keys:
             raise Refused(401, "unauthorized", "a hit with the write key of no or another site")
         return call.items[0]

@@ -111,6 +111,9 @@ class Refusal(msgspec.Struct, frozen=True, gc=False):
     error: Refused
     body: bytes
 
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "error", self.error.bare())
+
 
 class Call(msgspec.Struct, gc=False):
     """A request understood: whose key, which events, which of them were refused.

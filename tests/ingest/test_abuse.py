@@ -1,9 +1,11 @@
 """Floods of what differs each time: nothing that is remembered grows without bound."""
 
+import gc
 import uuid
 
 import pytest
 
+from collector.errors import Refused
 from collector.ingest import visitor
 from collector.wire import bots
 
@@ -72,3 +74,25 @@ async def test_the_key_of_another_site_gives_no_way_around_its_origins(idle, pat
     assert refused[0] == 401
     assert (await idle.post(path, body, auth=False, Origin="https://a.example"))[0] == 200
     assert [row["site"] for row in idle.rows()] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/track", b"{"),
+        ("/v1/track", b'{"event":5}'),
+        ("/v1/batch", b"{"),
+        ("/c", b'{"batch":[{"type":"track"},{"type":"page"},5]}'),
+        ("/api/event", b"{}"),
+        ("/api/send", b"[]"),
+        ("/api/batch", b"[5]"),
+        ("/com.snowplowanalytics.snowplow/tp2", b'{"data":[5]}'),
+    ],
+)
+@pytest.mark.parametrize("auth", [True, False], ids=["under a key", "without one"])
+async def test_what_is_refused_is_forgotten_again(collector, path, body, auth):
+    """An error that was kept with its frames kept the request for good."""
+    for _ in range(3):
+        await collector.post(path, body, auth=auth)
+    gc.collect()
+    assert [error for error in gc.get_objects() if isinstance(error, Refused)] == []
