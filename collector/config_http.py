@@ -64,6 +64,14 @@ class Http(Section, frozen=True):
             description="deadline for a request's body, else 408", extra_json_schema={"unit": "s"}
         ),
     ] = 10.0
+    unread_timeout_s: Annotated[
+        Seconds,
+        Meta(
+            description="a client that leaves answers unread for this long, so that they pile up "
+            "here, is cut off",
+            extra_json_schema={"unit": "s"},
+        ),
+    ] = 20.0
     refused_rest_s: Annotated[
         float,
         Meta(

@@ -35,6 +35,7 @@ class Listeners:
         self._handed_over = manager.handed_over()
         self._runners: list[web.BaseRunner] = []
         self._certificate: Certificate | None = None
+        self._watch: asyncio.Task[None] | None = None
 
     async def public(self, config: Config, routes: Routes, service: Service) -> IngestServer:
         http = config.http
@@ -48,6 +49,7 @@ class Listeners:
             hot=hot,
             max_connections=http.max_connections,
             rest_s=http.refused_rest_s,
+            unread_s=http.unread_timeout_s,
             keepalive_timeout=http.keepalive_s,
             max_line_size=8190,
             max_field_size=http.max_header_bytes,
@@ -61,6 +63,7 @@ class Listeners:
             self._certificate.start()
         runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_S)
         await self._listen(runner, "public", http.listen, "http.listen", http.backlog)
+        self._watch = asyncio.create_task(server.watch(), name="unread answers")
         return server
 
     async def admin(self, config: Config, app: web.Application) -> None:
@@ -87,6 +90,8 @@ class Listeners:
     async def stop(self) -> None:
         for runner in self._runners:
             await runner.cleanup()
+        if self._watch:
+            self._watch.cancel()
         if self._certificate:
             await self._certificate.stop()
 

@@ -22,6 +22,7 @@ COUNTERS = {
     "rejected_expired_events": "Refused events that made room for newer ones.",
     "malformed_requests": "Requests that were no HTTP.",
     "refused_connections": "Connections closed at once, too many being open.",
+    "unread_connections": "Connections cut off because answers were left unread.",
     "refused_requests": "Requests refused as a whole (key, origin, size, form).",
     "limited_requests": "Those of them whose address or key sent too many (429).",
     "declined_events": "Events that a site's privacy setting turned away.",
@@ -66,6 +67,7 @@ class Metrics(msgspec.Struct):
     rejected_expired_events: int = 0
     malformed_requests: int = 0
     refused_connections: int = 0
+    unread_connections: int = 0
     refused_requests: int = 0
     limited_requests: int = 0
     declined_events: int = 0

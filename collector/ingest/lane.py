@@ -83,9 +83,12 @@ class IngestServer(web.Server):
         hot: bool,
         max_connections: int,
         rest_s: float,
+        unread_s: float,
         **kwargs: Any,
     ) -> None:
         super().__init__(handler, **kwargs)
+        self._unread_s = unread_s
+        self._unread: dict[asyncio.Transport, float] = {}
         self.service = service
         self.hot = hot
         self.max_connections = max_connections
@@ -101,6 +104,25 @@ class IngestServer(web.Server):
         for connection in self.connections:
             if isinstance(connection, IngestProtocol) and connection.idle:
                 connection.force_close()
+
+    async def watch(self) -> None:
+        """Cut off who leaves answers unread, for as long as it runs. asyncio itself waits without
+        end for its buffer to empty, also after close."""
+        while True:
+            await asyncio.sleep(self._unread_s / 4)
+            self._look(self._loop.time())
+
+    def _look(self, now: float) -> None:
+        unread = {}
+        for transport in list(self._connections.values()):
+            if transport.get_write_buffer_size():
+                since = self._unread.get(transport, now)
+                if now - since >= self._unread_s:
+                    transport.abort()
+                    self.service.metrics.unread_connections += 1
+                else:
+                    unread[transport] = since
+        self._unread = unread
 
     def __call__(self) -> RequestHandler:
         return IngestProtocol(self, loop=self._loop, **self._kwargs)
