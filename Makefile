@@ -34,7 +34,7 @@ bench: $(VENV)/bench
 
 # The long rounds, for hours, or with ARGS="-k kill" a part of them; what they find adds up in
 # docs/FAULTS.md, also when one fails.
-faults: $(VENV)/test
+faults: $(VENV)/test $(VENV)/fuzz
 	command -v cc >/dev/null || { $(APT) gcc libc6-dev; }
 	FAULTS_RECORD=1 $(BIN)/python -m pytest tests/faults -s $(ARGS); \
 		ran=$$?; $(BIN)/python -m tests.faults.report && exit $$ran
