@@ -175,7 +175,7 @@ class People(Section, frozen=True):
     ] = 30.0
     step_events: Annotated[
         Count, Meta(description="events that the projector works through in one transaction")
-    ] = 250
+    ] = 1000
     pace_ms: Annotated[
         int,
         Meta(
