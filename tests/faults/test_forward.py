@@ -12,7 +12,7 @@ import pytest
 from tests.faults.harness import Collector, Oracle
 from tests.faults.link import MOODS, Link
 from tests.faults.load import Load
-from tests.faults.results import rounds_of, seed_of
+from tests.faults.results import record, rounds_of, seed_of
 
 ROUNDS = rounds_of(4, 50)
 SEED = seed_of()
@@ -67,6 +67,9 @@ async def test_what_the_edge_answered_200_is_at_the_centre_once(tmp_path: Path) 
                 f"accepted {len(load.acknowledged)}, delivered {len(counts)}, "
                 f"lost {len(lost)}, duplicated {len(duplicated)}"
             )
+            sums = {"acknowledged": len(load.acknowledged), "delivered": len(counts)}
+            sums |= {"lost": len(lost), "duplicated": len(duplicated)}
+            record("forward", rounds=ROUNDS, seed=SEED, sums=sums)
             assert not lost
             assert not duplicated
             assert same(edge, centre)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.faults.harness import Collector, Oracle
 from tests.faults.load import Load
-from tests.faults.results import rounds_of, seed_of
+from tests.faults.results import record, rounds_of, seed_of
 
 SEED = seed_of()
 ROUNDS = rounds_of(4, 50)
@@ -51,5 +51,8 @@ async def test_restarts_under_load_fail_no_request(tmp_path: Path) -> None:
             await load.acknowledges(1000)
             await load.finish()
             print(f"seed {SEED}, {ROUNDS} upgrades: {dict(load.answers)}, {len(load.sent)} sent")
+            verdict = Oracle(load, collector).judge()
+            failed = {"failed": sum(n for answer, n in load.answers.items() if answer != "200")}
+            record("upgrade", rounds=ROUNDS, seed=SEED, sums=verdict.sums() | failed)
             assert set(load.answers) == {"200"}
             Oracle(load, collector).check_all()
