@@ -7,6 +7,8 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
+import pytest
+
 from tests.faults.harness import Collector, Oracle
 from tests.faults.load import Load
 from tests.faults.results import record, rounds_of, seed_of
@@ -34,6 +36,7 @@ class Activated(Collector):
         ]
 
 
+@pytest.mark.timeout(120 + 20 * ROUNDS)
 async def test_restarts_under_load_fail_no_request(tmp_path: Path) -> None:
     with ExitStack() as stack:
         sockets = [
