@@ -17,7 +17,7 @@ from collector.admin import audiences, auth, forward, imports
 from collector.admin.routes import make_app
 from collector.config import Config
 from collector.dashboard import Dashboard, counted
-from collector.errors import CollectorError
+from collector.errors import CollectorError, Damaged
 from collector.forwarding import Forwarding
 from collector.ingest import lane
 from collector.ingest.edges import EdgeDesk
@@ -50,8 +50,10 @@ DATABASE = "collector.db"
 class App:
     """A running collector: `await start()`, then `await stop()`."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, damaged: Damaged | None = None) -> None:
+        """`damaged`: what a start before this one came upon; that file is set aside."""
         self.config = config
+        self._damaged = damaged
         self.data = Path(config.data)
         self.metrics = Metrics()
         self.exporter = Exporter(self.metrics, self._gauges())
@@ -221,7 +223,11 @@ class App:
         store = self.config.store
         path = self.data / DATABASE
         self._mark = claim(self.data)
-        self._database = await db.open_database(path, store.durability, store.checkpoint_pages)
+        how = store.durability, store.checkpoint_pages
+        if self._damaged and self._damaged.path == path:
+            self._database = await db.begin_anew(path, *how, self._damaged)
+        else:
+            self._database = await db.open_database(path, *how)
         keys = await self._database.run(db.site_keys, Sites.without_key(self.config.site))
         self.sites = Sites(self.config.site, keys)
         self._log = await open_log(

@@ -26,7 +26,7 @@ from collector.cli_forward import audit, forward, schema
 from collector.cli_people import access, forget, rebuild
 from collector.cli_watch import rejected, stats, tail
 from collector.config import Config
-from collector.errors import CollectorError
+from collector.errors import CollectorError, Damaged
 from collector.ingest.sites import DEFAULT_SITE, Sites
 from collector.options import config_option, data_option, load_config, read_config, say_error
 from collector.store import database as db
@@ -97,7 +97,11 @@ async def _serve(
     if again:
         loop.add_signal_handler(signal.SIGHUP, reloading.set)
     app = App(config)
-    await app.start()
+    try:
+        await app.start()
+    except Damaged as error:  # in pages that only a worker's first look came upon
+        app = App(config, error)
+        await app.start()
     if begin:
         await begin(app)
     # What start-up made lives as long as the process: the collector need not look at it again.

@@ -1,5 +1,7 @@
 """The errors that cross floors."""
 
+from pathlib import Path
+
 
 class CollectorError(Exception):
     """Any error that the operator is meant to read as one line."""
@@ -15,6 +17,14 @@ class Overloaded(CollectorError):
 
 class StoreUnavailable(CollectorError):
     """The store cannot write now (disk full, I/O error, read-only): answer 503."""
+
+
+class Damaged(StoreUnavailable):
+    """A database file is damaged. `path`: which one."""
+
+    def __init__(self, message: str, path: Path) -> None:
+        super().__init__(message)
+        self.path = path
 
 
 class Conflict(CollectorError):

@@ -117,7 +117,7 @@ def verify(path: Path) -> Found:
         found.wrong = [str(line) for (line,) in lines if line != "ok"]
         found.contents = _contents(connection, schema)
         found.wrong += _amiss(connection, path, found.contents)
-    except sqlite.DatabaseError as error:
+    except (sqlite.DatabaseError, UnicodeDecodeError) as error:
         if code_of(error) == _NO_DATABASE and found.contents is None:
             raise CollectorError(f"{path}: not a database") from None
         found.wrong.append(str(translate(error)))

@@ -31,8 +31,9 @@ class Reader:
     """A read-only connection with a thread of its own. One piece of work at a time; further
     ones wait their turn."""
 
-    def __init__(self, connection: aiosqlite.Connection, limit_s: float) -> None:
+    def __init__(self, connection: aiosqlite.Connection, path: Path, limit_s: float) -> None:
         self._connection = connection
+        self._path = path
         self._limit_s = limit_s
 
     @classmethod
@@ -44,7 +45,7 @@ class Reader:
         except sqlite.Error as error:
             connection._thread.join()
             raise CollectorError(f"{path}: {translate(error)}") from error
-        return cls(connection, limit_s)
+        return cls(connection, path, limit_s)
 
     async def run(
         self,
@@ -65,9 +66,9 @@ class Reader:
         except sqlite.OperationalError as error:
             if "interrupted" in str(error):
                 raise TookTooLong(f"took longer than {self._limit_s:g} s") from error
-            raise translate(error) from error
-        except sqlite.Error as error:
-            raise translate(error) from error
+            raise translate(error, self._path) from error
+        except (sqlite.Error, UnicodeDecodeError) as error:
+            raise translate(error, self._path) from error
 
     async def close(self) -> None:
         await self._connection.close()

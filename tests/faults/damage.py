@@ -26,17 +26,19 @@ class Filled(NamedTuple):
     data: Path
     load: Load
     key: str
-    highest: int  # seq
+    highest: int  # seq; all numbers up to it are there
 
     def copied(self, folder: Path) -> Path:
         return shutil.copytree(self.data, folder / "data")
 
 
-async def fill(folder: Path, number: signal.Signals) -> Filled:
-    async with Collector(folder) as collector:
+async def fill(
+    folder: Path, number: signal.Signals, count: int = 2000, **settings: object
+) -> Filled:
+    async with Collector(folder, **settings) as collector:
         load = Load(collector.url, collector.key, SEED, clients=2)
         load.start()
-        await load.acknowledges(2000)
+        await load.acknowledges(count)
         await load.pause()
         highest = collector.rows()[-1]["seq"]
         collector.kill(number)

@@ -43,14 +43,15 @@ class SmallDisk:
 
 
 class SizeLimit:
-    """No file of the process may grow beyond what the write-ahead log takes now (EFBIG)."""
+    """No file of the process may grow beyond 256 KiB (EFBIG), nor beyond what the write-ahead log
+    takes now: once folded back it begins anew, and has room."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def fill(self, collector: Collector) -> None:
         wal = (collector.data / "collector.db-wal").stat().st_size
-        self._limit(collector, wal)
+        self._limit(collector, min(wal, 1 << 18))
 
     def free(self, collector: Collector) -> None:
         self._limit(collector, resource.RLIM_INFINITY)

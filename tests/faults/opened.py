@@ -12,9 +12,9 @@ from typing import Any
 
 import msgspec
 
-from collector.errors import CollectorError
+from collector.errors import CollectorError, Damaged
 from collector.event import Event
-from collector.store.database import open_database, site_keys
+from collector.store.database import Database, begin_anew, open_database, site_keys
 from collector.store.log import claim, open_log
 
 SETTINGS = {"durability": "full", "checkpoint_pages": 1000}
@@ -24,7 +24,8 @@ _WINDOW = 100_000
 class Opened(msgspec.Struct):
     """`refused`: why it does not start. `said`: the log's lines of WARNING and above. `rows`: of
     events, none where they cannot be read. `unsound`: what SQLite finds wrong, "" for nothing.
-    `stored_again`: events that were offered once more, were there, and were stored all the same."""
+    `takes_more`: a new event is stored. `stored_again`: events that were offered once more,
+    were there, and were stored all the same."""
 
     refused: str = ""
     said: str = ""
@@ -32,6 +33,7 @@ class Opened(msgspec.Struct):
     unsound: str = ""
     last_seq: int = 0
     stored_again: int = 0
+    takes_more: bool = False
 
 
 class _Lines(logging.Handler):
@@ -68,34 +70,49 @@ async def opened(data: Path, again: int = 0) -> Opened:
 
 
 async def _start(data: Path, again: int, found: Opened) -> None:
-    mark = claim(data)
+    path, mark = data / "collector.db", claim(data)
     try:
-        database = await open_database(data / "collector.db", **SETTINGS)
+        database = await open_database(path, **SETTINGS)
         try:
-            await database.run(site_keys, ["shop"])
-            log = await open_log(database, mark, _WINDOW, 100)
-            found.last_seq = log.last_seq
-            found.rows, found.unsound = _look(data / "collector.db")
-            known = random.sample(found.rows, min(again, len(found.rows)))
-            found.stored_again = (await log.append([_event(row) for row in known], [])).stored
+            await _work(database, mark, again, found)
+        except Damaged as error:  # as cli.py does when a start comes upon it
+            await database.close()
+            database = await begin_anew(path, **SETTINGS, error=error)
+            await _work(database, mark, again, found)
         finally:
             await database.close()
     finally:
         os.close(mark)
 
 
+async def _work(database: Database, mark: int, again: int, found: Opened) -> None:
+    await database.run(site_keys, ["shop"])
+    log = await open_log(database, mark, _WINDOW, 100)
+    found.last_seq = log.last_seq
+    found.rows, found.unsound = _look(database.path)
+    known = random.sample(found.rows, min(again, len(found.rows)))
+    found.stored_again = (await log.append([_event(row) for row in known], [])).stored
+    found.takes_more = (await log.append([_new_event()], [])).stored == 1
+
+
 def _event(row: dict[str, Any]) -> Event:
     return Event(**{name: row[name] for name in Event.__struct_fields__})
 
 
+def _new_event() -> Event:
+    given = {"message_id": os.urandom(16).hex(), "site": "shop", "type": "track"}
+    times = {"timestamp": 0, "received_at": 0}
+    return Event(**(dict.fromkeys(Event.__struct_fields__) | given | times))
+
+
 def _look(path: Path) -> tuple[list[dict[str, Any]], str]:
-    if not path.exists():
-        return [], ""
     with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
         connection.row_factory = sqlite3.Row
+        connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
+        rows: list[dict[str, Any]] = []
         try:
-            rows = [dict(row) for row in connection.execute("SELECT * FROM events ORDER BY seq")]
+            rows.extend(map(dict, connection.execute("SELECT * FROM events ORDER BY seq")))
             (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
         except sqlite3.DatabaseError as error:
-            return [], str(error)
+            return rows, str(error)
     return rows, "" if found == "ok" else found

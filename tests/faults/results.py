@@ -145,8 +145,8 @@ def _commit() -> str:
 
 def _command() -> str:
     """How to run it again (FAULT_SEED apart, which stands beside it)."""
-    given = os.environ.get("FAULT_ROUNDS")
-    before = f"FAULT_ROUNDS={given} " if given else ""
+    given = [(name, os.environ.get(name)) for name in ("FAULT_ROUNDS", "FAULT_RATE")]
+    before = "".join(f"{name}={value} " for name, value in given if value)
     test = re.search(r"::(\w+)", os.environ.get("PYTEST_CURRENT_TEST", ""))
     if test:
         return f'{before}make faults ARGS="-k {test[1]}"'

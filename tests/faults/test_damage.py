@@ -3,6 +3,8 @@
 import asyncio
 import random
 import signal
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -44,6 +46,8 @@ SET_ASIDE: dict[str, tuple[Damage, bool]] = {  # and whether the write key can s
     "the last page is missing": (lambda c: c[:-PAGE], True),
     "cut in the first page": (lambda c: c[:1000], False),
     "all garbage": (lambda c: random.Random(SEED).randbytes(len(c)), False),
+    "a column has another name": (lambda c: c.replace(b"user_agent", b"user_agenu"), True),
+    "a column's name is no text": (lambda c: c.replace(b"user_agent", b"user_ag\xf2nt"), True),
     "a text file": (lambda c: b"This is no database.\n" * 1000, False),
 }
 
@@ -60,6 +64,24 @@ async def test_a_damaged_file_is_set_aside_as_it_is(
         assert set_aside(collector).read_bytes() == spoilt
         assert (collector.key == stopped.key) is key_readable
         assert ("the write keys could not be read" in collector.said()) is not key_readable
+        await works(collector)
+
+
+async def test_damage_that_only_a_later_step_of_the_start_comes_upon_is_set_aside_too(
+    tmp_path: Path, stopped: Filled
+) -> None:
+    """The table can be read, what finds a row in it cannot."""
+    path = stopped.copied(tmp_path) / "collector.db"
+    with closing(sqlite3.connect(path)) as connection:
+        (root,) = connection.execute(
+            "SELECT rootpage FROM sqlite_schema WHERE name = 'sqlite_autoindex_site_keys_1'"
+        ).fetchone()
+    content = path.read_bytes()
+    spoilt = content[: (root - 1) * PAGE] + bytes(PAGE) + content[root * PAGE :]
+    path.write_bytes(spoilt)
+    async with Collector(tmp_path) as collector:
+        assert set_aside(collector).read_bytes() == spoilt
+        assert collector.key == stopped.key
         await works(collector)
 
 
