@@ -303,7 +303,7 @@ def code_of(error: Exception) -> int:
     """SQLite's primary result code. Of a message that is no text (it names what was read of a
     damaged schema) only the UnicodeDecodeError is left."""
     if isinstance(error, UnicodeDecodeError):
-        return sqlite.SQLITE_CORRUPT
+        return int(sqlite.SQLITE_CORRUPT)
     return int(getattr(error, "sqlite_errorcode", 1)) & 0xFF  # the module's own errors have none
 
 
