@@ -13,6 +13,7 @@ a connection with an answer outstanding.
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable
+from socket import SO_SNDBUF, SOL_SOCKET
 from typing import Any
 
 from aiohttp import http_parser, web
@@ -26,6 +27,10 @@ from collector.ingest.heads import Heads, expression
 from collector.ingest.service import Service
 from collector.wire.message import CONTENT_ENCODING, Answer, Client, Request
 from collector.wire.table import Route
+
+# Of answers that a client leaves unread the kernel would keep megabytes for each connection, and
+# an attacker who asks for the script without end would have them all made.
+_SEND_BUFFER_BYTES = 65_536
 
 _NEEDED = (
     "_waiter",
@@ -86,7 +91,7 @@ class IngestServer(web.Server):
         unread_s: float,
         **kwargs: Any,
     ) -> None:
-        super().__init__(handler, **kwargs)
+        super().__init__(handler, auto_decompress=False, **kwargs)  # wire/inflate.py does it
         self._unread_s = unread_s
         self._unread: dict[asyncio.Transport, float] = {}
         self.service = service
@@ -165,6 +170,9 @@ class IngestProtocol(RequestHandler):
         server.open_connections += 1
         self._counted = True
         self._peer = respond.peer_address(transport.get_extra_info("peername"))
+        socket = transport.get_extra_info("socket")
+        if socket is not None:
+            socket.setsockopt(SOL_SOCKET, SO_SNDBUF, _SEND_BUFFER_BYTES)
         if server.open_connections > server.max_connections:
             server.service.metrics.refused_connections += 1
             self.force_close()
