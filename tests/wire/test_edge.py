@@ -70,6 +70,7 @@ def test_a_row_is_taken_over_byte_for_byte() -> None:
         (row(message_id="m" * 101), "longer than 100"),
         (row(timestamp="soon"), "int"),
         (b'["\xff"]', "utf-8"),
+        (row().encode()[:-1] + b',"of a later version: \xff"]', "utf-8"),
         ("[" * 100_000, ""),
         ("{}", "array"),
     ],
