@@ -70,6 +70,7 @@ class Listeners:
         runner = web.AppRunner(
             app,
             access_log=None,
+            auto_decompress=False,  # strangers can reach the login; nobody need send it less
             keepalive_timeout=20.0,
             logger=server_log(),
             shutdown_timeout=_SHUTDOWN_S,

@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 from aiohttp import web
-from aiohttp.http_exceptions import ContentEncodingError
 from aiohttp.web_protocol import RequestPayloadError
 
 from collector.config import Config
@@ -14,12 +13,11 @@ from collector.ingest import respond
 from collector.ingest.edges import EdgeDesk
 from collector.ingest.script import Scripts
 from collector.ingest.service import Service
-from collector.wire import openapi, segment
+from collector.wire import inflate, openapi, segment
 from collector.wire.message import Answer, Client, Request
 from collector.wire.table import Route, documents
 
 _HEAD = ("HEAD", "GET")  # answered wherever GET is
-_ENCODINGS = {"gzip", "deflate", "br", "zstd"}
 
 
 class Routes:
@@ -73,28 +71,28 @@ class Routes:
         """The inflated body; raises Refused 400, 408, 413 or 415."""
         limit = self._service.max_body
         encoding = request.headers.get("Content-Encoding", "identity").lower()
-        if encoding not in _ENCODINGS and encoding != "identity":
-            raise Refused(
-                415, "unsupported_encoding", f"expected one of {', '.join(sorted(_ENCODINGS))}"
-            )
+        if encoding not in inflate.ENCODINGS and encoding != "identity":
+            known = ", ".join(sorted(inflate.ENCODINGS))
+            raise Refused(415, "unsupported_encoding", f"expected one of {known}")
         if (request.content_length or 0) > limit:
-            raise _too_large(limit)
+            raise inflate.too_large(limit)
         if request.headers.get("Expect", "").lower() == "100-continue":
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             request.writer.output_size = 0
         self.reading += 1
         try:
             async with asyncio.timeout(self._body_timeout_s):
-                return await _read(request, limit)
+                body = await _read(request, limit)
         except TimeoutError:
             raise Refused(
                 408, "timeout", f"body not complete after {self._body_timeout_s:g} s"
             ) from None
-        except (ContentEncodingError, RequestPayloadError):
+        except RequestPayloadError:
             request.content.feed_eof()  # or aiohttp reads on to the same error, and logs it
-            raise Refused(400, "bad_encoding", "the body cannot be read or inflated") from None
+            raise Refused(400, "bad_encoding", "the body cannot be read") from None
         finally:
             self.reading -= 1
+        return body if encoding == "identity" else inflate.inflated(body, encoding, limit)
 
     async def _other(
         self, request: web.BaseRequest, route: Route | None, origin: str | None
@@ -152,9 +150,5 @@ async def _read(request: web.BaseRequest, limit: int) -> bytes:
     async for chunk in request.content.iter_any():
         body += chunk
         if len(body) > limit:
-            raise _too_large(limit)
+            raise inflate.too_large(limit)
     return bytes(body)
-
-
-def _too_large(limit: int) -> Refused:
-    return Refused(413, "too_large", f"the body is over {limit} bytes")

@@ -42,7 +42,7 @@ def fuzz(target: str, work: Path, seconds: int) -> Round:
         f"-max_len={_LONGEST}",
         f"-rss_limit_mb={_RSS_MB}",
         f"-artifact_prefix={found}/{target}-",
-        "-timeout=120",
+        "-timeout=1200",
         "-print_final_stats=1",
         "-reload=0",
         "-len_control=0",
