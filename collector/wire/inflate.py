@@ -21,7 +21,7 @@ else:
 _PIECE = 4096  # what follows a member's end is copied: of a piece, not of the whole body
 _MEMBERS = 1000  # each costs a decoder
 # The widest window that zstd may have as a content coding, 8 MB (RFC 9659).
-_ZSTD = {zstd.DecompressionParameter.window_log_max: 23}
+_ZSTD: dict[int, int] = {zstd.DecompressionParameter.window_log_max: 23}
 _ERRORS = (zlib.error, brotli.error, zstd.ZstdError)
 
 
