@@ -18,14 +18,37 @@ _PUT = (
 _encode = msgspec.json.Encoder().encode
 
 
-def horizon(connection: sqlite.Connection, cutoff_ms: int, limit: int) -> int:
-    """Up to which number the log may go: older than the cutoff, and read by all who follow; at
-    most `limit` events. 0 when there is nothing to do."""
+DAY_MS = 86_400_000
+_CLOCK = "retention_clock"
+
+
+def believed(connection: sqlite.Connection, now_ms: int, most_ms: int) -> tuple[int, int]:
+    """What retention takes for the time: now, but at most `most_ms` later than it ever took it
+    for, over restarts too; and the latest that it ever was."""
     row = connection.execute(
-        "SELECT coalesce(max(seq), 0) FROM (SELECT seq, max(received_at) OVER (ORDER BY seq) AS at "
+        "SELECT CAST(value AS INTEGER) FROM meta WHERE name = ?", (_CLOCK,)
+    ).fetchone()
+    time_ms = min(now_ms, row[0] + most_ms) if row else now_ms
+    latest_ms = max(time_ms, row[0]) if row else now_ms
+    connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_CLOCK, str(latest_ms)))
+    return time_ms, latest_ms
+
+
+def horizon(connection: sqlite.Connection, cutoff_ms: int, now_ms: int, limit: int) -> int:
+    """Up to which number the log may go: older than the cutoff, and read by all who follow; at
+    most `limit` events. 0 when there is nothing to do. What seems to come from beyond tomorrow
+    came under a wrong clock, and goes with its neighbours."""
+    row = connection.execute(
+        "SELECT coalesce(max(seq), 0) FROM (SELECT seq, "
+        "max(CASE WHEN received_at <= ?4 THEN received_at END) OVER (ORDER BY seq) AS at "
         "FROM (SELECT seq, received_at FROM events ORDER BY seq LIMIT ?2)) "
         "WHERE at < ?1 AND seq <= (SELECT min(seq) FROM cursors WHERE name <> ?3)",
-        (cutoff_ms, limit, audiences.CHANGES),  # counts changes, not events
+        (
+            cutoff_ms,
+            limit,
+            audiences.CHANGES,
+            now_ms + DAY_MS,
+        ),  # CHANGES counts changes, not events
     ).fetchone()
     return int(row[0])
 

@@ -4,11 +4,16 @@ People, purchases and leads stay as they are. So that they can be made anew all 
 database of its own, the snapshot, is first brought to what they were at the horizon: it is given
 the events that are to go, projects them, and drops them. In that order, so that a kill at any
 point leaves either the event or what it stood for.
+
+The clock is believed with caution: set ten years ahead by a mistake, it would empty the log at
+once. A leap is followed at sixty times the speed of time, a month in twelve hours; while it is
+set back by more than a day, nothing goes.
 """
 
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -18,6 +23,7 @@ from collector.errors import CollectorError
 from collector.store import cursors, people, retention, visits
 from collector.store.database import Database, open_database
 from collector.store.reader import Reader
+from collector.store.retention import DAY_MS
 from collector.workers.projector import Projector
 from collector.workers.visits import Visits
 
@@ -26,6 +32,7 @@ log = logging.getLogger(__name__)
 SNAPSHOT = "snapshot.db"
 _PIECE = 500  # events in one step
 _PAGES = 250  # given back in one step: 2 MB
+_SPEED = 60  # times that of time, at which a leap of the clock is followed
 
 
 class Snapshot:
@@ -81,6 +88,8 @@ class Retention:
         self._snapshot = snapshot
         self.lock = asyncio.Lock()  # held while events are on their way to the snapshot
         self.expired_events = 0
+        self._looked_at = time.monotonic() - self._every_s
+        self._leapt = False
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -111,9 +120,11 @@ class Retention:
         """One piece; False when nothing is left to do."""
         if self._keep_ms is None:
             return False
-        cutoff = clock.now_ms() - self._keep_ms
+        now = await self._now()
+        if now is None:
+            return False
         async with self.lock:
-            upto = await self._reader.run(retention.horizon, cutoff, _PIECE)
+            upto = await self._reader.run(retention.horizon, now - self._keep_ms, now, _PIECE)
             if upto:
                 if self._snapshot:
                     rows = await self._reader.run(cursors.events_after, 0, upto, _PIECE)
@@ -121,3 +132,23 @@ class Retention:
                 self.expired_events += await self._database.run(retention.expire, upto)
             left = await self._database.run(retention.give_back, _PAGES)
         return bool(upto or left)
+
+    async def _now(self) -> int | None:
+        """What is taken for the time; None when the clock is far behind what it has been."""
+        elapsed_s, now = time.monotonic() - self._looked_at, clock.now_ms()
+        most_ms = int(_SPEED * elapsed_s * 1000)
+        believed, latest = await self._database.run(retention.believed, now, most_ms)
+        self._looked_at += elapsed_s
+        self._say((now - latest) / DAY_MS)
+        return believed if believed > latest - DAY_MS else None
+
+    def _say(self, days: float) -> None:
+        if abs(days) > 1 and not self._leapt:
+            how = "more slowly" if days > 0 else "when it is there again"
+            log.warning(
+                "the clock has leapt by %+.0f days: set it right if it is wrong, old events go by "
+                "it, only %s",
+                days,
+                how,
+            )
+        self._leapt = abs(days) > 1

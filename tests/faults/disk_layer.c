@@ -1,6 +1,7 @@
 /* Preloaded into the collector by tests/faults/disk_layer.py: what it writes under DISK_ROOT is
    written down in DISK_LOG in order (and so can be lost again, see power.py), and the page
-   DISK_CONTROL, shared with the test, makes calls fail, take long, or be the process's last. */
+   DISK_CONTROL, shared with the test, makes calls fail, take long, or be the process's last, and
+   the clock on the wall another one. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -13,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/time.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -26,6 +28,7 @@ static struct control {
   int64_t kill_in; /* the how many-th call of kill_op on kill_name from now, 0 for none */
   int64_t kill_op, kill_after;
   char kill_name[64];
+  int64_t clock_s; /* what the clock on the wall is ahead of the real one */
 } *control;
 
 struct record {
@@ -190,4 +193,24 @@ int rename(const char *from, const char *to) {
   if (result == 0) after(RENAME, name, 0, target, length);
   pthread_mutex_unlock(&mutex);
   return result;
+}
+
+int clock_gettime(clockid_t clock, struct timespec *t) {
+  int result = REAL(clock_gettime, int, clockid_t, struct timespec *)(clock, t);
+  if (control && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE))
+    t->tv_sec += control->clock_s;
+  return result;
+}
+
+int gettimeofday(struct timeval *restrict t, void *restrict zone) {
+  int result = REAL(gettimeofday, int, struct timeval *, void *)(t, zone);
+  if (control) t->tv_sec += control->clock_s;
+  return result;
+}
+
+time_t time(time_t *t) {
+  struct timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  if (t) *t = now.tv_sec;
+  return now.tv_sec;
 }

@@ -1,4 +1,5 @@
-"""The layer between a collector and its disk: it remembers, fails, is slow, or kills.
+"""The layer between a collector and its disk: it remembers, fails, is slow, or kills; and it
+turns the clock.
 
 A small C library preloaded into the real process, so that nothing in the product knows of it.
 """
@@ -15,7 +16,7 @@ import pytest
 
 WRITE, SYNC, TRUNCATE, UNLINK, RENAME, READ = range(1, 7)
 _SOURCE = Path(__file__).with_name("disk_layer.c")
-_CONTROL = struct.Struct("8q q q q q 64s")
+_CONTROL = struct.Struct("8q q q q q 64s q")
 _RECORD = struct.Struct("5q")
 
 
@@ -61,6 +62,10 @@ class DiskLayer:
         """The `nth` such call on that file is the process's last, done (`after`) or not."""
         struct.pack_into("2q64s", self._page, 80, op, after, name.encode())
         struct.pack_into("q", self._page, 72, nth)
+
+    def clock(self, ahead_s: int) -> None:
+        """The clock on the wall is so much ahead of the real one (or behind, when negative)."""
+        struct.pack_into("q", self._page, 160, ahead_s)
 
     def ops(self) -> Iterator[Op]:
         """What was logged so far, in order."""

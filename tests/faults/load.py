@@ -65,6 +65,10 @@ class Load:
         self._draining = False
         self._tasks: list[asyncio.Task[None]] = []
 
+    def use(self, key: str) -> None:
+        """Send under this write key from now on."""
+        self._key = key
+
     def start(self) -> None:
         self._running = True
         self._tasks = [asyncio.create_task(self._client(i)) for i in range(len(self._kept))]

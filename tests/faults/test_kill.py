@@ -48,7 +48,7 @@ async def test_what_was_answered_200_is_there_once_after_every_kill(tmp_path: Pa
 async def killed_again_and_again(folder: Path, roll: random.Random, rounds: int) -> None:
     # Small, so that kills fall into checkpoints too.
     async with Collector(folder, store__checkpoint_pages=200) as collector:
-        load = Load(collector.url, collector.key, roll.randrange(10**6), pause=0.005)
+        load = Load(collector.url, collector.key, roll.randrange(10**6), pause=0.02)
         oracle, known = Oracle(load, collector), 0
         for _ in range(rounds):
             load.start()

@@ -21,7 +21,7 @@ from tests.faults.power import Disk
 from tests.faults.results import record, rounds_of, seed_of
 
 SEED = seed_of()
-STATES = rounds_of(80, 10_000)
+STATES = rounds_of(60, 10_000)
 RUN_STATES = 500  # of one run of the process
 SYNC_S = 0.005
 
@@ -141,6 +141,6 @@ async def test_with_durability_normal_it_loses_the_last_moments_and_damages_noth
     tmp_path: Path,
 ) -> None:
     lost_s = await cut_again_and_again(
-        tmp_path, "power_normal", max(80, STATES // 5), store__durability="normal"
+        tmp_path, "power_normal", max(60, STATES // 5), store__durability="normal"
     )
     assert lost_s > 0  # or this test could not see a loss

@@ -3,8 +3,10 @@
 import asyncio
 import time
 
+from collector import clock
 from collector.config import Config, Store
-from collector.store import audiences
+from collector.store import audiences, retention
+from collector.store.database import open_database
 from collector.workers.retention import SNAPSHOT
 
 DAY_MS = 86_400_000
@@ -75,6 +77,48 @@ def projected(collector):
 async def expire(collector):
     while await collector.app.persons.retention.step():
         pass
+
+
+async def test_a_clock_set_ahead_by_mistake_takes_no_events(idle, monkeypatch):
+    collector = await told(idle)
+    await expire(collector)
+    kept = collector.rows("SELECT seq FROM events")
+    real = clock.now_ms
+    with monkeypatch.context() as ten_years_ahead:
+        ten_years_ahead.setattr(clock, "now_ms", lambda: real() + 3650 * DAY_MS)
+        await collector.post("/v1/batch", {"batch": [happened(10, 0)]})
+        await caught_up(collector)
+        await expire(collector)
+    assert collector.rows("SELECT seq FROM events") == [*kept, {"seq": kept[-1]["seq"] + 1}]
+
+
+async def test_while_the_clock_is_set_back_nothing_goes(idle, monkeypatch):
+    collector = await told(idle)
+    monkeypatch.setattr(clock, "now_ms", lambda: 1)
+    assert not await collector.app.persons.retention.step()
+    monkeypatch.undo()
+    assert await collector.app.persons.retention.step()
+
+
+async def test_an_event_of_a_wrong_clock_goes_with_its_neighbours(idle):
+    collector = await told(idle)
+    ahead = "UPDATE events SET received_at = received_at + ? WHERE seq = 1"
+    await collector.app._database.run(lambda c: c.execute(ahead, (3650 * DAY_MS,)))
+    await expire(collector)
+    assert [row["message_id"] for row in collector.rows("SELECT message_id FROM events")] == ["m9"]
+
+
+async def test_a_leap_of_the_clock_is_followed_slowly(tmp_path):
+    database = await open_database(tmp_path / "collector.db", "full", 1000)
+    try:
+        times = [
+            await database.run(retention.believed, now, 60)
+            for now in (1000, 1050, 9000, 9000, 500, 9000, 1250)
+        ]
+    finally:
+        await database.close()
+    assert [now for now, _ in times] == [1000, 1050, 1110, 1170, 500, 1230, 1250]
+    assert [latest for _, latest in times] == [1000, 1050, 1110, 1170, 1170, 1230, 1250]
 
 
 async def test_old_events_go_and_people_stay(idle):
