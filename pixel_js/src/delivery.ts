@@ -31,14 +31,14 @@ export type Tell = (name: "sent", args: [number, number, unknown]) => void;
 export function createDelivery(url: string | URL, writeKey: string, tell: Tell, later: (name: string, ...args: unknown[]) => void): Deliver {
   const prefix = "_px_q:" + writeKey + ":";
   /** Keys of the storage: what this page has not handed to the browser in any way. */
-  let own: string[] = [];
+  const own = new Set<string>();
   /** Something will be sent, or is on its way. */
   let timer: any;
   let failures = 0;
 
   function deliver(id: string, json: string): void {
     write(prefix + id, json);
-    own.push(prefix + id);
+    own.add(prefix + id);
     // The oldest give way.
     keysWith(prefix).slice(0, -MAX_QUEUED).forEach(remove);
     if (!timer) sendIn(GATHER_MS);
@@ -78,26 +78,24 @@ export function createDelivery(url: string | URL, writeKey: string, tell: Tell, 
 
   function body(keys: string[]): string {
     const head = stringify({ writeKey, sentAt: new Date(), ...state().news });
-    return `${head.slice(0, -1)},"batch":[${keys.map(read)}]}`;
+    return `${head.slice(0, -1)},"batch":[${keys.map((key) => (own.delete(key), read(key)))}]}`;
   }
 
   /** As many as one request carries, at least one. */
   function take(keys: string[]): string[] {
     let chars = 0;
-    const chunk = keys.filter((key, i) => (chars += read(key).length) < MAX_CHUNK_CHARS || !i);
-    own = own.filter((key) => !chunk.includes(key));
-    return chunk;
+    return keys.filter((key, i) => (chars += read(key).length) < MAX_CHUNK_CHARS || !i);
   }
 
   /** The page may end here. Leaving pages share 64 KB: what finds no room stays for the next one. */
   function handOver(): void {
-    const chunk = take(own.filter(read));
+    const chunk = take([...own].filter(read));
     if (chunk[0] && navigator.sendBeacon(url, body(chunk))) handOver();
   }
 
+  listen("online", () => sendIn(0));
   // After pagehide comes visibilitychange: calls that the page makes in its own pagehide go too.
   listen("pagehide visibilitychange", handOver);
-  listen("online", () => sendIn(0));
   sendIn(GATHER_MS);
   return deliver;
 }

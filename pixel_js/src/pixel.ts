@@ -40,9 +40,11 @@ export function start(pixel: Pixel, settings: Settings, extra: Extra): void {
   keep(true);
   let { off, consent = {} }: State = state();
   off ||= /pixel_off(&|$)/.test(location.search) || (settings.gpc === "off" && context().gpc) || (settings.dnt === "off" && context().dnt);
-  const cookieless = settings.cookieless != null;
-  let held = settings.consent && consent.analytics == null && ([] as any);
   let watched: unknown;
+  /** Events not yet with the delivery: held back, or cut off. */
+  const waiting = new Set<any>();
+  const held = () => consent.analytics == null && settings.consent;
+  const cookieless = settings.cookieless != null;
 
   /** What few pages use. From then on the second file hears of every call. */
   function later(name: string, ...args: unknown[]): Pixel {
@@ -57,6 +59,8 @@ export function start(pixel: Pixel, settings: Settings, extra: Extra): void {
 
   function begin(): void {
     settle?.();
+    // Firefox breaks off what a leaving page runs, once, where its process ends with it.
+    if (!held()) waiting.forEach(send);
     if (pixel.initialized || (document as any).prerendering) return;
     pixel.initialized = 1;
     const calls = pixel.splice(0);
@@ -70,7 +74,7 @@ export function start(pixel: Pixel, settings: Settings, extra: Extra): void {
 
   // Before the delivery listens, so that at the end of the page it finds these calls queued.
   listen("pagehide visibilitychange prerenderingchange", begin);
-  if (cookieless || held || off) keep(false);
+  if (cookieless || held() || off) keep(false);
   const deliver = createDelivery(settings.endpoint, settings.key, tell, later);
 
   function record(type: string, fields: Bag, options: any): Bag | undefined {
@@ -81,14 +85,14 @@ export function start(pixel: Pixel, settings: Settings, extra: Extra): void {
       type,
       messageId: newId(),
       // No event is of the future.
-      timestamp: +given > 0 && given < now ? given : now,
+      timestamp: (given as any) > 0 && given < now ? given : now,
       userId: state().identify?.id,
       anonymousId: options?.anonymousId,
       ...fields,
       context: { ...context(), ...options?.context },
     };
-    if (held) held.push(event);
-    else send(event);
+    waiting.add(event);
+    if (!held()) send(event);
     return event;
   }
 
@@ -98,6 +102,7 @@ export function start(pixel: Pixel, settings: Settings, extra: Extra): void {
     const json = ordinary(event);
     if (json) deliver(event.messageId, json);
     else later("mend", event, deliver);
+    waiting.delete(event);
     tell("recorded", [event]);
   }
 
@@ -132,12 +137,11 @@ export function start(pixel: Pixel, settings: Settings, extra: Extra): void {
       consent = { ...consent, ...(ordinary(given) && given) };
       // Said again on every page, it was given when it was said first.
       if (ordinary(consent) !== former) consent.at = new Date();
-      if (held && consent.analytics == null) return;
+      if (held()) return;
       if (!cookieless) keep(true);
       // Whoever denies leaves no trace.
-      if (consent.analytics === false) replaceVisitor();
-      else held?.map(send);
-      held = 0;
+      if (consent.analytics === false) replaceVisitor(waiting.clear() as undefined);
+      waiting.forEach(send);
       save({ consent });
     },
     ready() {}, // its callback is called like that of any other call, below

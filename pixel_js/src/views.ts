@@ -10,9 +10,9 @@ export function watchViews(pixel: Pixel, hash?: string): () => void {
   const address = () => location.href.replace(hash == null ? /#.*/ : "", "");
   let here = address();
   /** The page view that waits for its title. */
-  let view: (() => undefined) | undefined;
+  let view: (() => void) | null;
 
-  const settle = () => (view = view?.());
+  const settle = () => view?.();
 
   const moved = harmless((replaced?: boolean) => {
     const referrer = here;
@@ -22,7 +22,7 @@ export function watchViews(pixel: Pixel, hash?: string): () => void {
     if (page(url) === page(referrer)) return;
     const facts = { ...pageFacts(), url, path: location.pathname + (hash == null ? "" : location.hash), referrer };
     settle();
-    view = () => void pixel.page({ ...facts, title: document.title });
+    view = () => ((view = null), pixel.page({ ...facts, title: document.title }));
     setTimeout(settle, TITLE_MS);
   });
 

@@ -40,13 +40,14 @@ async def test_left_in_the_middle_of_fifty_calls(shop: Shop, door: Door) -> None
 
 
 async def test_a_call_in_the_pages_own_pagehide(shop: Shop) -> None:
+    """Firefox breaks the call off: where the process ends with its page, no loop may run on."""
+    long = "const end = Date.now() + busy; busy = 0; while (Date.now() < end); return 12"
+    call = f"let busy = 300; sendgrid.track('Left', {{get seconds() {{ {long} }}}})"
     tab = await shop.page()
-    await tab.evaluate("addEventListener('pagehide', () => sendgrid.track('Left'))")
+    await tab.evaluate(f"addEventListener('pagehide', () => {{ {call} }})")
     await tab.goto(shop.site.elsewhere)
-    names = await shop.names(2)
-    if shop.engine == "firefox" and names == ["page"]:
-        pytest.xfail("a call in pagehide is now and then neither sent nor kept; not understood")
-    assert names == ["page", "Left"]
+    assert await shop.names(2) == ["page", "Left"]
+    assert (await shop.rows(2))[1]["properties"] == {"seconds": 12}
 
 
 async def test_the_collector_down_for_a_while_and_back(shop: Shop, tmp_path: Path) -> None:

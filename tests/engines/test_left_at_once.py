@@ -1,11 +1,13 @@
-"""Pages that are left immediately after their call, with the collector answering slowly: none is
-lost, none is stored twice. PIXEL_LEAVES=3000 for a long round; docs/PIXEL.md has its figures."""
+"""Pages that are left immediately after their call, or call when they are left, with the collector
+answering slowly: none is lost, none is stored twice. PIXEL_LEAVES=3000 for a long round;
+docs/PIXEL.md has its figures."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import random
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +15,7 @@ import pytest
 from tests.engines.conftest import until
 
 if TYPE_CHECKING:
-    from tests.engines.conftest import Door, Shop
+    from tests.engines.conftest import Door, Shop, Site
     from tests.engines.drivers import Tab
 
 LEAVES = int(os.environ.get("PIXEL_LEAVES", "20"))
@@ -23,13 +25,17 @@ pytestmark = [
 ]
 
 # A page calls and leaves for the next, on another of three hosts, so that what it did not hand
-# over in time nobody else would send before its host is visited again.
+# over in time nobody else would send before its host is visited again. Its own beacon, behind the
+# call, says whether the browser has let the page come so far. The last page does nothing.
 PAGE = """<script>
-const next = Number(location.search.slice(1)) + 1;
-addEventListener('load', () => {
-  sendgrid.track('Left ' + (next - 1));
-  if (next < %d) location.href = `http://${%s[next %% 3]}/page?${next}`;
-});
+const here = Number(location.search.slice(1)), next = here + 1;
+if (next <= %d) {
+  addEventListener('%s', () => {
+    sendgrid.track('Left ' + here);
+    navigator.sendBeacon('/behind?' + here);
+  });
+  addEventListener('load', () => (location.href = `http://${%s[next %% 3]}/page?${next}`));
+}
 </script>"""
 
 
@@ -39,28 +45,45 @@ async def emptied(tab: Tab) -> None:
         await asyncio.sleep(0.2)
 
 
-async def test_pages_left_immediately_after_the_call(shop: Shop, door: Door) -> None:
+@pytest.mark.parametrize("moment", ["load", "pagehide"])
+async def test_pages_left_immediately_after_the_call(shop: Shop, door: Door, moment: str) -> None:
     site = shop.site
     door.delay = lambda: random.choice((0, 0.05, 0.4))
     hosts = [site.host, *(f"{site.host.rpartition('.')[0]}.{n}" for n in (2, 3))]
     named = [f"{host}:{site.port}" for host in hosts]
-    site.add("/page", shop.collector.script(door.url, auto="false") + PAGE % (LEAVES, named))
+    script = shop.collector.script(door.url, auto="false")
+    site.add("/page", script + PAGE % (LEAVES, moment, named))
     tab = await shop.open(site.elsewhere)
     await tab.evaluate(f"void (location.href = 'http://{named[0]}/page?0')")
     # Not by their number: an engine may ask for a page a second time.
-    await until(lambda: str(LEAVES - 1) in site.queries[-9:], 60 + LEAVES)
-    assert str(LEAVES - 1) in site.queries[-9:]
+    await until(lambda: LEAVES in asked_for(site, "/page"), 60 + LEAVES)
+    assert LEAVES in asked_for(site, "/page")
     pages = f"http://{site.host.rpartition('.')[0]}."
-    expected = sorted(f"Left {i}" for i in range(LEAVES))
 
-    def stored() -> list[str]:
-        return sorted(str(row["event"]) for row in shop.collector.rows(pages))
+    def stored() -> Counter[int]:
+        return Counter(int(row["event"].split()[1]) for row in shop.collector.rows(pages))
 
-    await until(lambda: len(stored()) >= LEAVES, 30)
+    def due() -> set[int]:
+        # Firefox breaks a listener off where the process ends with its page, and runs nothing
+        # behind that.
+        broken_off = shop.engine == "firefox" and moment == "pagehide"
+        return asked_for(site, "/behind") if broken_off else set(range(LEAVES))
+
+    await until(lambda: due() <= stored().keys(), 30)
     at_once = len(stored())
     site.add("/quiet", shop.collector.script(door.url, auto="false"))
     for host in named:  # what a beacon did not bring is sent by the next visit
         await tab.goto(f"http://{host}/quiet")
         await asyncio.wait_for(emptied(tab), 120)
-    print(f"\n{LEAVES} pages left at once, {at_once} stored without another visit")
-    assert stored() == expected
+    print(
+        f"\n{LEAVES} pages left at once, which call at {moment}: {at_once} calls stored without"
+        f" another visit, {len(stored())} with it, {len(asked_for(site, '/behind'))} beacons of the"
+        " pages' own behind them"
+    )
+    assert due() <= stored().keys()
+    assert max(stored().values()) == 1
+
+
+def asked_for(site: Site, path: str) -> set[int]:
+    asked = zip(site.seen, site.queries, strict=True)
+    return {int(query) for seen, query in asked if seen == path}
