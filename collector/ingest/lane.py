@@ -299,6 +299,13 @@ class IngestProtocol(RequestHandler):
     ) -> web.StreamResponse:
         """The parser's errors in our form: code, message and CORS, and nothing of what the
         client sent in the log."""
+        try:
+            return self._error_answer(status, exc)
+        finally:
+            if exc is not None:  # its frames hold what was read, and are held by it in a circle
+                exc.__traceback__ = exc.__context__ = exc.__cause__ = None
+
+    def _error_answer(self, status: int, exc: BaseException | None) -> web.StreamResponse:
         if isinstance(exc, ConnectionError):  # the client has gone; nobody reads the answer
             return respond.response(respond.failed(400, "aborted", "request cut off"), "*", True)
         if status == 500:
