@@ -89,5 +89,5 @@ tests/clients/node_modules/.done: tests/clients/package.json tests/clients/packa
 
 .PHONY: browser
 browser:
-	@PATH=$$PATH:/usr/sbin; for program in chromium firefox-esr WebKitWebDriver Xvfb haproxy; do command -v $$program; done \
-		| grep -c . | grep -qx 5 || { $(APT) chromium firefox-esr webkit2gtk-driver xvfb haproxy; }
+	@PATH=$$PATH:/usr/sbin; for program in chromium firefox-esr WebKitWebDriver Xvfb haproxy nginx; do command -v $$program; done \
+		| grep -c . | grep -qx 6 || { $(APT) chromium firefox-esr webkit2gtk-driver xvfb haproxy nginx; }
