@@ -48,6 +48,10 @@ SET_ASIDE: dict[str, tuple[Damage, bool]] = {  # and whether the write key can s
     "all garbage": (lambda c: random.Random(SEED).randbytes(len(c)), False),
     "a column has another name": (lambda c: c.replace(b"user_agent", b"user_agenu"), True),
     "a column's name is no text": (lambda c: c.replace(b"user_agent", b"user_ag\xf2nt"), True),
+    "a view speaks of a column that is not there": (
+        lambda c: c.replace(b"o.person", b"o.perqon"),
+        True,
+    ),
     "a text file": (lambda c: b"This is no database.\n" * 1000, False),
 }
 
