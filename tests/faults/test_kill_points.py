@@ -69,7 +69,7 @@ CALLS = {
     "checkpoint synced": (SYNC, "collector.db"),
     "mark written": (WRITE, "collector.mark"),
 }
-POINTS = [*WORK, *CALLS, "mid-body", "migration"]
+POINTS = [*CALLS, "mid-body", "migration", *WORK]
 
 
 async def told(collector: Collector, path: str, body: dict[str, str]) -> int:
@@ -143,7 +143,6 @@ def old_database(path: Path, load: Load, roll: random.Random) -> int:
     """A database of an earlier schema with events in it; how many statements lead to today's."""
     steps = db.migrations()
     version = roll.randrange(1, len(steps))
-    path.parent.mkdir()
     rows, now = [], time.time_ns() // 1_000_000
     for number in range(300):
         message_id = f"{roll.getrandbits(128):032x}"
@@ -185,10 +184,8 @@ async def prepared(collector: Deadly, layer: DiskLayer, load: Load, point: str) 
 
 
 async def one_kill(folder: Path, point: str, roll: random.Random) -> Verdict:
-    layer = DiskLayer(folder, folder / "disk")
-    collector = Deadly(
-        folder, folder / "disk" / "data", layer.env, store__retention="forever", **SETTINGS
-    )
+    layer = DiskLayer(folder, folder / "data")
+    collector = Deadly(folder, None, layer.env, store__retention="forever", **SETTINGS)
     load = Load(collector.url, "", roll.randrange(10**6), pause=0.01)
     async with collector.ended():
         if point == "migration":
