@@ -47,8 +47,8 @@ _EVENTS = """INSERT INTO events (seq, message_id, site, type, event, user_id, an
       THEN 'Signed Up' WHEN kind < 990 THEN 'Support Asked' WHEN kind < 995 THEN 'Lead Captured'
       ELSE 'Order Completed' END,
     iif(who % 5, NULL, 'u' || who), 'a' || who, ?4 + i * ?5 / 1000, ?4 + i * ?5 / 1000,
-    'https://shop.example/p/' || part || iif(way % 10, '', '?utm_campaign=c' || way / 25),
-    '/p/' || part, iif(way < 450, NULL, 'https://r' || way % 200 || '.example/'),
+    'https://shop.example/p/' || part || iif(way % 10, '', '?utm_campaign=c' || (way / 25)),
+    '/p/' || part, iif(way < 450, NULL, 'https://r' || (way % 200) || '.example/'),
     CASE WHEN kind >= 995 THEN json_object('total', part / 10.0, 'currency', 'EUR', 'order_id',
       'o' || i) WHEN kind >= 990 THEN json_object('email', 'l' || i || '@example.org') WHEN
       kind >= 750 THEN json_object('product_id', part, 'name', 'A product') END,

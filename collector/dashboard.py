@@ -18,6 +18,7 @@ from collector.store.reader import Reader
 from collector.wire.visit import Places
 from collector.workers.courtesy import Courtesy
 from collector.workers.follow import Committed, Follower
+from collector.workers.pieces import Pieces
 from collector.workers.rollups import Rollups
 
 # Settings that are told as set or not, never as they are.
@@ -46,22 +47,30 @@ class Dashboard:
         self._step = courtesy, others_lag
         self._places = Places(config.admin.country_database)
         self.follower: Follower | None = None
+        self.pieces: Follower | None = None
         self._stopping = False
 
     async def start(self) -> None:
         step = Rollups(self._counting, self._database, self._places, *self._step)
         position = await self._database.run(cursors.position, rollups.CURSOR)
-        self.follower = Follower(rollups.CURSOR, step, self._committed, position)
+        reached = Committed()
+        self.follower = Follower(rollups.CURSOR, step, self._committed, position, reached)
         step.rest = self.follower.rest
+        arranging = Pieces(self._counting, self._database, self._step[0])
+        self.pieces = Follower("pieces", arranging, reached, 0)
+        arranging.rest = self.pieces.rest
+        reached.advance(position)
         self.follower.start()
+        self.pieces.start()
 
     def leave(self) -> None:
         """End the live views: a stop waits for none."""
         self._stopping = True
 
     async def stop(self) -> None:
-        if self.follower:
-            await self.follower.stop()
+        for follower in (self.follower, self.pieces):
+            if follower:
+                await follower.stop()
 
     @property
     def behind(self) -> str:

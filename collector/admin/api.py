@@ -11,7 +11,7 @@ from aiohttp_sse import EventSourceResponse, sse_response
 
 from collector.admin import ranges
 from collector.admin.openapi import document
-from collector.admin.respond import as_json, limit
+from collector.admin.respond import Told, answered, as_json, limit
 from collector.clock import now_ms
 from collector.errors import CollectorError
 from collector.store import funnels, lookup, reports
@@ -75,25 +75,40 @@ class Api:
         }
         return [web.get(path, handler) for path, handler in table.items()]
 
-    async def totals(self, request: web.Request) -> web.Response:
+    async def totals(self, request: web.Request) -> web.StreamResponse:
         question, span = ask(request)
         before = msgspec.structs.replace(question, start=span.before.start, end=span.before.end)
-        now = await self._counts.run(reports.totals, question)
-        earlier = await self._counts.run(reports.totals, before)
         days = {"from": str(span.first), "to": str(span.last)}
-        return as_json({**days, "now": now, "before": earlier})
 
-    async def chart(self, request: web.Request) -> web.Response:
+        async def work(told: Told) -> Any:
+            def second(share: float) -> None:
+                told(0.5 + share / 2)
+
+            now = await self._counts.watched(lambda s: told(s / 2), reports.totals, question)
+            earlier = await self._counts.watched(second, reports.totals, before)
+            return {**days, "now": now, "before": earlier}
+
+        return await answered(request, work)
+
+    async def chart(self, request: web.Request) -> web.StreamResponse:
         question, span = ask(request)
         bounds = span.bounds()
-        lines = await self._counts.run(reports.chart, question, bounds)
-        return as_json({"unit": span.unit, "at": bounds[:-1], "end": bounds[-1], **lines})
 
-    async def top(self, request: web.Request) -> web.Response:
+        async def work(told: Told) -> Any:
+            lines = await self._counts.watched(told, reports.chart, question, bounds)
+            return {"unit": span.unit, "at": bounds[:-1], "end": bounds[-1], **lines}
+
+        return await answered(request, work)
+
+    async def top(self, request: web.Request) -> web.StreamResponse:
         question, _ = ask(request)
-        by = _one_of(request, "by", DIMENSIONS)
-        rows = await self._counts.run(reports.top, question, by, limit(request, 10))
-        return as_json({"by": by, "rows": rows})
+        by, most = _one_of(request, "by", DIMENSIONS), limit(request, 10)
+
+        async def work(told: Told) -> Any:
+            rows = await self._counts.watched(told, reports.top, question, by, most)
+            return {"by": by, "rows": rows}
+
+        return await answered(request, work)
 
     async def properties(self, request: web.Request) -> web.Response:
         question, _ = ask(request)
@@ -102,10 +117,20 @@ class Api:
         rows = await self._tables.run(lookup.properties, question, question.event)
         return as_json({"event": question.event, "properties": rows})
 
-    async def people(self, request: web.Request) -> web.Response:
-        text = request.query.get("q", "").strip()
-        rows = await self._tables.run(lookup.people, text, limit(request, 50))
-        return as_json({"people": rows})
+    async def people(self, request: web.Request) -> web.StreamResponse:
+        """Whose id or address it is; if nobody's, or with part=1, who has it in one or a trait."""
+        text, most = request.query.get("q", "").strip(), limit(request, 50)
+        sites = [site["name"] for site in self._outside.sites()]
+
+        async def work(told: Told) -> Any:
+            if request.query.get("part") != "1":
+                rows = await self._tables.run(lookup.people, text, sites, most)
+                if rows or not text:
+                    return {"people": rows, "whole": bool(text)}
+            rows = await self._tables.watched(told, lookup.people_with, text, most)
+            return {"people": rows, "whole": False}
+
+        return await answered(request, work)
 
     async def person(self, request: web.Request) -> web.Response:
         found = await self._tables.run(lookup.person, request.match_info["id"])
@@ -129,10 +154,14 @@ class Api:
         rows = await self._tables.run(lookup.revenue, question, by, limit(request, 20))
         return as_json({"by": by, "rows": rows})
 
-    async def funnel(self, request: web.Request) -> web.Response:
+    async def funnel(self, request: web.Request) -> web.StreamResponse:
         question, _ = ask(request)
         steps = funnels.parse(request.query.getall("step", []))
-        return as_json({"steps": await self._counts.run(funnels.funnel, question, steps)})
+
+        async def work(told: Told) -> Any:
+            return {"steps": await self._counts.watched(told, funnels.funnel, question, steps)}
+
+        return await answered(request, work)
 
     async def sites(self, request: web.Request) -> web.Response:
         heard = await self._tables.run(lookup.last_heard)

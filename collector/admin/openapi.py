@@ -51,8 +51,9 @@ ENDPOINTS: dict[str, tuple[str, dict[str, str]]] = {
         {"site": "events of this site only"},
     ),
     "/api/people": (
-        "People by a part of the address, the user id or a trait, or by the whole of any id",
-        {"q": "what to look for"} | _LIMIT,
+        "Whose address or id it is (`whole`); if nobody's, who has it in an address, user id or "
+        "trait",
+        {"q": "what to look for", "part": "1: in any case who has it in them"} | _LIMIT,
     ),
     "/api/people/{id}": ("A person: ids, traits, purchases, leads, the newest 200 events", {}),
     "/api/purchases": ("Purchases, newest first", _QUESTION | _LIMIT),

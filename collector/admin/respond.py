@@ -1,5 +1,6 @@
 """Answers of the admin API: JSON, and errors that say what is wrong."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -10,6 +11,10 @@ from aiohttp import web
 from collector.errors import CollectorError, StoreUnavailable
 from collector.store.reader import TookTooLong
 
+_LINES = "application/x-ndjson"
+_PATIENCE_S = 0.3  # what takes less is answered without a word before
+_WORD_S = 0.1
+Told = Callable[[float], None]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -19,6 +24,37 @@ def as_json(value: Any, status: int = 200) -> web.Response:
     )
     response.enable_compression()
     return response
+
+
+async def answered(
+    request: web.Request, work: Callable[[Told], Awaitable[Any]]
+) -> web.StreamResponse:
+    """What `work` comes to. Whoever takes NDJSON is told meanwhile how far it is, when it takes
+    long: lines of {"progress": 0.4}, the last one {"answer": …} or an error."""
+    far = [0.0]
+    task = asyncio.ensure_future(work(far.append))
+    if _LINES not in request.headers.get("Accept", ""):
+        return as_json(await task)
+    done, _ = await asyncio.wait((task,), timeout=_PATIENCE_S)
+    if done:
+        return as_json(task.result())
+
+    async def lines() -> AsyncIterator[bytes]:
+        try:
+            while not task.done():
+                yield _line({"progress": round(max(far), 3)})
+                await asyncio.wait((task,), timeout=_WORD_S)
+            yield _line({"answer": task.result()})
+        except CollectorError as error:
+            yield _line({"success": False, "message": str(error)})
+        finally:
+            task.cancel()  # whoever asked has gone
+
+    return await as_stream(request, _LINES, lines())
+
+
+def _line(value: Any) -> bytes:
+    return msgspec.json.encode(value) + b"\n"
 
 
 async def as_stream(

@@ -21,7 +21,8 @@ OWN = frozenset(
         "person_periods", "person_changes", "purchases", "purchase_items", "leads", "order_items",
         "site_keys", "meta", "cursors", "dedupe_segments", "absent_numbers",
         "event_index", "event_names", "audiences", "saved_audiences", "audience_moves",
-        "hits", "hit_sales", "hit_blocks", "rollups", "rollup_pairs", "rollup_marks",
+        "hits", "hit_sales", "hit_blocks", "hit_pieces", "hit_columns",
+        "rollups", "rollup_pairs", "rollup_marks",
         "rollup_names", "rollup_visitors", *audiences.OF_PEOPLE,
     }
 )  # fmt: skip

@@ -2,19 +2,21 @@
 events, what properties an event has.
 """
 
+import itertools
 import json
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from pysqlite3 import dbapi2 as sqlite
 
-from collector.event import Event
-from collector.store import marks, members
-from collector.store.reader import snapshot
-from collector.store.reports import Question, of_leads, of_purchases
+from collector.people.identity import KINDS, number
+from collector.store import marks, members, timelines
+from collector.store.reader import snapshot, tell
+from collector.store.reports import PURCHASES, Question, of_leads, of_purchases
+from collector.store.timelines import EVENT
 
 Found = list[dict[str, Any]]
-_EVENT = "seq, " + ", ".join(Event.__struct_fields__)
 _JSON = ("properties", "traits", "context", "consent", "violations")
 
 
@@ -44,7 +46,7 @@ def newest(connection: sqlite.Connection, after: int, limit: int, site: str | No
     among = "" if site is None else " AND site = ?"
     values = [after, *([] if site is None else [site]), limit]
     cursor = connection.execute(
-        f"SELECT {_EVENT} FROM events WHERE seq > ?{among} ORDER BY seq DESC LIMIT ?", values
+        f"SELECT {EVENT} FROM events WHERE seq > ?{among} ORDER BY seq DESC LIMIT ?", values
     )
     return _opened(_dicts(cursor))[::-1]
 
@@ -78,23 +80,39 @@ def last_heard(connection: sqlite.Connection) -> dict[str, int]:
 _PERSON = "id, site, user_id, email, traits, first_seen, last_seen, trusted"
 
 
-def people(connection: sqlite.Connection, text: str, limit: int) -> Found:
-    """By a part of the address or of a trait, or by the whole of an id; the newest when nothing
-    is asked."""
+_LEAST = -(1 << 63)
+_AT_ONCE = 50_000  # people looked at between two words on how far it is
+_WHOLE = f"""SELECT {_PERSON} FROM people WHERE number = ? OR number IN (SELECT k.person
+  FROM json_each(?) AS j CROSS JOIN person_keys AS k ON k.number = j.value) ORDER BY last_seen DESC
+  LIMIT ?"""
+_NEXT = "SELECT max(number) FROM (SELECT number FROM people WHERE number > ? ORDER BY 1 LIMIT ?)"
+_PART = f"""SELECT {_PERSON} FROM people WHERE number > ?2 AND number <= ?3
+    AND (email LIKE ?1 ESCAPE '\\' OR user_id LIKE ?1 ESCAPE '\\' OR traits LIKE ?1 ESCAPE '\\')
+  ORDER BY last_seen DESC LIMIT ?4"""
+
+
+def people(connection: sqlite.Connection, text: str, sites: Sequence[str], limit: int) -> Found:
+    """By the whole of an id or address, found at once; the newest when nothing is asked."""
     if not text:
-        cursor = connection.execute(
-            f"SELECT {_PERSON} FROM people ORDER BY last_seen DESC LIMIT ?", (limit,)
-        )
-        return _opened(_dicts(cursor))
+        select = f"SELECT {_PERSON} FROM people ORDER BY last_seen DESC LIMIT ?"
+        return _opened(_dicts(connection.execute(select, (limit,))))
+    texts = {text, text.lower()}
+    names = itertools.product(sites, range(len(KINDS)), texts)
+    keys = [number(*name) for name in names]
+    values = (_signed(text), json.dumps(keys), limit)
+    return _opened(_dicts(connection.execute(_WHOLE, values)))
+
+
+def people_with(connection: sqlite.Connection, text: str, limit: int) -> Found:
+    """By a part of the address, of an id or of a trait: all people are looked through."""
     like = "%" + re.sub(r"([\\%_])", r"\\\1", text) + "%"
-    cursor = connection.execute(
-        f"""SELECT {_PERSON} FROM people WHERE id = ?1 OR number IN (
-            SELECT person FROM person_keys WHERE value = ?1)
-          OR email LIKE ?2 ESCAPE '\\' OR user_id LIKE ?2 ESCAPE '\\'
-          OR traits LIKE ?2 ESCAPE '\\' ORDER BY last_seen DESC LIMIT ?3""",
-        (text, like, limit),
-    )
-    return _opened(_dicts(cursor))
+    found: Found = []
+    after, seen, many = _LEAST, 0, connection.execute("SELECT count(*) FROM people").fetchone()[0]
+    while (last := connection.execute(_NEXT, (after, _AT_ONCE)).fetchone()[0]) is not None:
+        found += _dicts(connection.execute(_PART, (like, after, last, limit)))
+        after, seen = last, seen + _AT_ONCE
+        tell(connection, seen / many)
+    return _opened(sorted(found, key=lambda row: -row["last_seen"])[:limit])
 
 
 def person(connection: sqlite.Connection, person_id: str) -> dict[str, Any] | None:
@@ -126,7 +144,7 @@ def person(connection: sqlite.Connection, person_id: str) -> dict[str, Any] | No
         "purchases": _dicts(bought),
         "leads": _dicts(leads),
         "audiences": members.of_person(connection, number),
-        "events": _timeline(connection, number),
+        "events": _opened(timelines.timeline(connection, number)),
     }
 
 
@@ -137,72 +155,47 @@ def _signed(person_id: str) -> int | None:
     return number - (1 << 64) if number >> 63 else number
 
 
-def _timeline(connection: sqlite.Connection, number: int, limit: int = 200) -> Found:
-    """The newest events of a person, newest first. Times of its keys bound the search."""
-    cursor = connection.execute(
-        f"""WITH own AS (SELECT number, first_seen, last_seen FROM person_keys
-            WHERE number = ?1 AND person = ?1 OR person = ?1 AND person <> number),
-          near AS (SELECT b.block FROM event_blocks AS b
-            WHERE b.latest >= (SELECT min(first_seen) FROM own)),
-          mine AS (SELECT k.seq FROM near CROSS JOIN event_keys AS k
-            ON k.seq BETWEEN near.block << 10 AND (near.block + 1 << 10) - 1
-            WHERE k.key IN (SELECT number FROM own)
-              OR k.key IS NULL AND k.anonymous IN (SELECT number FROM own))
-        SELECT {_EVENT}, person_id FROM person_events
-        WHERE seq IN (SELECT seq FROM mine) AND person_id = printf('%016x', ?1)
-        ORDER BY timestamp DESC, seq DESC LIMIT ?2""",
-        (number, limit),
-    )
-    return _opened(_dicts(cursor))
-
-
-# Of those asked for: what else is asked of their events is put in for {hit}.
-_ASKED = "p.timestamp >= ?2 AND p.timestamp < ?3 AND (?4 IS NULL OR p.site = ?4){hit}"
+# Which ones are asked for is put in for {asked}.
 _PURCHASES = f"""SELECT p.seq, p.message_id, p.site, p.person_id, p.timestamp, p.event, p.order_id,
     p.currency, p.total_micros, p.counted, e.email, e.user_id,
     (SELECT group_concat(coalesce(name, product_id, sku, '?'), ', ')
      FROM purchase_items AS i WHERE i.seq = p.seq) AS items
-  FROM purchases AS p LEFT JOIN people AS e ON e.number = p.person
-  WHERE {_ASKED} ORDER BY p.timestamp DESC LIMIT ?1"""
-_LEADS = f"""SELECT p.site, p.email, p.person_id, p.timestamp, p.source, p.times FROM leads AS p
-  WHERE {_ASKED} ORDER BY p.timestamp DESC LIMIT ?1"""
+  FROM {PURCHASES} LEFT JOIN people AS e ON e.number = p.person
+  WHERE {{asked}} ORDER BY h.at DESC LIMIT ?"""
+_LEADS = """SELECT p.site, p.email, p.person_id, p.timestamp, p.source, p.times FROM leads AS p
+  WHERE {asked} ORDER BY p.timestamp DESC LIMIT ?"""
 
 
 def purchases(connection: sqlite.Connection, question: Question, limit: int) -> Found:
-    return _asked(connection, _PURCHASES, question, limit, of_purchases(connection, question))
+    return _asked(connection, _PURCHASES, limit, of_purchases(connection, question))
 
 
 def leads(connection: sqlite.Connection, question: Question, limit: int) -> Found:
-    return _asked(connection, _LEADS, question, limit, of_leads(connection, question))
+    return _asked(connection, _LEADS, limit, of_leads(connection, question))
 
 
 def _asked(
-    connection: sqlite.Connection,
-    statement: str,
-    question: Question,
-    limit: int,
-    condition: tuple[str, list[Any]],
+    connection: sqlite.Connection, statement: str, limit: int, condition: tuple[str, list[Any]]
 ) -> Found:
-    hit, values = condition
-    bounds = (limit, question.start, question.end, question.site)
-    return _dicts(connection.execute(statement.replace("{hit}", hit), (*bounds, *values)))
+    said, values = condition
+    return _dicts(connection.execute(statement.replace("{asked}", said), (*values, limit)))
 
 
 _OF_ITEMS = f"""SELECT {{by}} AS value, p.currency, sum(i.price_micros * coalesce(i.quantity, 1))
     AS micros, sum(coalesce(i.quantity, 1)) AS count
-  FROM purchases AS p JOIN purchase_items AS i USING (seq)
-  WHERE p.counted AND {_ASKED}
-  GROUP BY 1, 2 ORDER BY 3 DESC LIMIT ?1"""
+  FROM {PURCHASES} CROSS JOIN purchase_items AS i ON i.seq = p.seq
+  WHERE p.counted AND {{asked}}
+  GROUP BY 1, 2 ORDER BY 3 DESC LIMIT ?"""
 # A touch: the visitor's first or last view before the purchase that came by a campaign.
 _OF_TOUCH = f"""SELECT n.text AS value, currency, sum(total_micros) AS micros, count(*) AS count
   FROM (SELECT p.currency, p.total_micros, (
-      SELECT h.campaign FROM hit_sales AS b JOIN hits AS h
-        ON h.visitor = b.visitor AND h.campaign <> 0 AND (h.at, h.seq) <= (b.at, b.seq)
-      WHERE b.seq = p.seq AND b.visitor <> 0
-      ORDER BY h.at {{order}}, h.seq {{order}} LIMIT 1) AS campaign
-    FROM purchases AS p WHERE p.counted AND {_ASKED})
+      SELECT t.campaign FROM hits AS t
+      WHERE t.visitor = h.visitor AND h.visitor <> 0 AND t.campaign <> 0
+        AND (t.at, t.seq) <= (h.at, h.seq)
+      ORDER BY t.at {{order}}, t.seq {{order}} LIMIT 1) AS campaign
+    FROM {PURCHASES} WHERE p.counted AND {{asked}})
   LEFT JOIN rollup_names AS n ON n.number = campaign
-  GROUP BY 1, 2 ORDER BY 3 DESC LIMIT ?1"""
+  GROUP BY 1, 2 ORDER BY 3 DESC LIMIT ?"""
 _BY = {
     "product": _OF_ITEMS.replace("{by}", "coalesce(i.name, i.product_id, i.sku)"),
     "category": _OF_ITEMS.replace("{by}", "i.category"),
@@ -214,7 +207,7 @@ REVENUE_BY = tuple(_BY)
 
 def revenue(connection: sqlite.Connection, question: Question, by: str, limit: int) -> Found:
     """Revenue by product, category, or campaign of first or last touch."""
-    return _asked(connection, _BY[by], question, limit, of_purchases(connection, question))
+    return _asked(connection, _BY[by], limit, of_purchases(connection, question))
 
 
 _SAMPLE = 500

@@ -1,6 +1,6 @@
 """Who viewed a path or did what a track is called, and when: without looking through all hits."""
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 
 import msgspec
 from pysqlite3 import dbapi2 as sqlite
@@ -10,7 +10,8 @@ from collector.store.hits import DIMENSIONS, SLOT_MS
 from collector.store.reports import Asked, Question, condition, number_of
 from collector.store.sums import DAY, Marks
 
-_HIT = {"path": "view = 1 AND path = ?", "event": "event = ?"}
+_HIT: dict[str, tuple[tuple[str, int], ...]] = {"path": (("view", 1),), "event": ()}
+_FEW = 5_000  # are looked up one by one
 
 
 def of_question(
@@ -26,7 +27,7 @@ def of_question(
     transaction."""
     number, after = number_of(connection, text), hits.added_up(connection)
     found = Marks()
-    for day in _days(connection, question, kind, number):
+    for day in _days(connection, question, kind, number, most):
         if most is not None and len(found.seqs) >= most:
             break
         if who is not None:
@@ -34,32 +35,34 @@ def of_question(
         found.extend(day)
     if question.filters:
         found = _among(connection, question, found)
-    where = condition(connection, question)
-    where = msgspec.structs.replace(
-        where, said=f"{where.said} AND {_HIT[kind]}", values=(*where.values, number)
-    )
+    where = condition(connection, question).also(*_HIT[kind], (kind, number))
     for columns in hits.scan(connection, where, ("visitor", "at", "seq"), after):
         found.extend(Marks.of(*columns))
     return found
 
 
 def _days(
-    connection: sqlite.Connection, question: Question, kind: str, number: int
+    connection: sqlite.Connection, question: Question, kind: str, number: int, most: int | None
 ) -> Iterator[Marks]:
-    """What is added up, the newest days first."""
+    """What is added up, the newest days first; where a few are enough one after the other."""
     site = None if question.site is None else number_of(connection, question.site)
     asked = Asked(DIMENSIONS.index(kind) + 1, number, site, question.bots)
     first, end = question.slots
     said = "start > ? AND start < ? ORDER BY start DESC"
-    rows = asked.rows(
-        connection, tuple[int, str], "start, hex(marks)", "rollup_marks", said, first - DAY, end
-    )
+    bounds = first - DAY, end
+    rows: Iterable[tuple[int, bytes]]
+    if most is not None:
+        rows = asked.each(connection, "start, marks", "rollup_marks", said, *bounds)
+    else:
+        row, columns = tuple[int, str], "start, hex(marks)"
+        found = asked.rows(connection, row, columns, "rollup_marks", said, *bounds)
+        rows = ((start, bytes.fromhex(packed)) for start, packed in found)
     day, last = Marks(), -1
     for start, packed in rows:
         if start != last:
             yield day
             day, last = Marks(), start
-        marks = Marks(bytes.fromhex(packed))
+        marks = Marks(packed)
         if start < first or start + DAY > end:
             marks = marks.pick(
                 [i for i, at in enumerate(marks.at) if first * SLOT_MS <= at < end * SLOT_MS]
@@ -70,13 +73,13 @@ def _days(
 
 def _among(connection: sqlite.Connection, question: Question, found: Marks) -> Marks:
     """Those of them that the filters let through."""
-    where = condition(connection, question)
-    text = msgspec.json.encode(found.seqs.tolist()).decode()
-    row = connection.execute(
-        "SELECT json_group_array(seq) FROM (SELECT value FROM json_each(?)) AS j "
-        "CROSS JOIN hits ON seq = j.value "
-        f"WHERE {where.said}",
-        (text, *where.values),
-    ).fetchone()
-    kept = set(msgspec.json.decode(row[0], type=list[int]))
+    where, seqs = condition(connection, question), found.seqs.tolist()
+    kept: set[int] = set()
+    if len(seqs) > _FEW:
+        for (passed,) in hits.scan(connection, where, ("seq",)):
+            kept.update(passed)
+    else:
+        said = f"seq IN (SELECT value FROM json_each(?)) AND {where.said}"
+        text = msgspec.json.encode(seqs).decode()
+        kept.update(*hits.read(connection, said, (text, *where.values), ("seq",)))
     return found.pick([i for i, seq in enumerate(found.seqs) if seq in kept])

@@ -27,6 +27,18 @@ class TookTooLong(CollectorError):
     """A query was broken off at its time limit."""
 
 
+class Watched(sqlite.Connection):  # type: ignore[misc,unused-ignore]
+    """Knows whom to tell how far its work has come."""
+
+    told: Callable[[float], None] | None = None
+
+
+def tell(connection: sqlite.Connection, share: float) -> None:
+    """So much of the work in hand is done, from 0 to 1."""
+    if told := getattr(connection, "told", None):
+        told(share)
+
+
 class Reader:
     """A read-only connection with a thread of its own. One piece of work at a time; further
     ones wait their turn."""
@@ -55,10 +67,21 @@ class Reader:
     ) -> T:
         """Run `work(connection, …)` on the thread. Raises TookTooLong, StoreUnavailable or
         BadRow. A cancelled caller does not stop the work."""
+        return await self.watched(None, work, *args, **kwargs)
+
+    async def watched(
+        self,
+        told: Callable[[float], None] | None,
+        work: Callable[Concatenate[sqlite.Connection, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """The same; `told`, on that thread, what share of the work is done."""
 
         def timed(connection: sqlite.Connection) -> T:
             until = time.monotonic() + self._limit_s
             connection.set_progress_handler(lambda: time.monotonic() > until, _STEPS)
+            connection.told = told
             return work(connection, *args, **kwargs)
 
         try:
@@ -80,6 +103,7 @@ def _connect(path: Path) -> sqlite.Connection:
         uri=True,
         isolation_level=None,
         timeout=5.0,
+        factory=Watched,
         check_same_thread=False,
     )
     connection.execute("PRAGMA query_only = ON")

@@ -4,6 +4,7 @@ all hits in the range. Each gives what a query over `events` gives.
 """
 
 import itertools
+from array import array
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -73,18 +74,31 @@ def pieces(first: int, end: int, levels: Sequence[int] = LEVELS) -> Iterator[tup
     yield from pieces(outer, end, lower)
 
 
+def _filled(connection: sqlite.Connection) -> tuple[int, int]:
+    """The first and the last slot with something in the rollups."""
+    row = connection.execute(
+        "SELECT (SELECT min(start) FROM rollups WHERE (dimension, value, level) = (0, 0, 1)), "
+        "(SELECT max(start) FROM rollups WHERE (dimension, value, level) = (0, 0, 1))"
+    ).fetchone()
+    return (row[0], row[1]) if row[0] is not None else (0, -1)
+
+
+def rounded(filled: tuple[int, int], first: int, end: int) -> tuple[int, int]:
+    """A range of slots with whole days at its ends where nothing is beyond it: so today, and the
+    day of the first event, are read as days in every zone."""
+    oldest, newest = filled
+    if first <= oldest:
+        first = first // DAY * DAY
+    return first, -(-end // DAY) * DAY if end > newest else end
+
+
 def condition(connection: sqlite.Connection, question: Question) -> Condition:
     """The question as one about hits."""
-    said, values = ["true"], []
-    if not question.bots:
-        said.append("bot = 0")
+    equal = [] if question.bots else [("bot", 0)]
     if question.site is not None:
-        said.append("site = ?")
-        values.append(number_of(connection, question.site))
-    for dimension, text in question.filters.items():
-        said.append(f"{dimension} = ?")
-        values.append(number_of(connection, text))
-    return Condition(*question.slots, " AND ".join(said), tuple(values))
+        equal.append(("site", number_of(connection, question.site)))
+    equal += [(name, number_of(connection, text)) for name, text in question.filters.items()]
+    return Condition(*question.slots, tuple(equal))
 
 
 _CELL = tuple[int, int, str]
@@ -123,10 +137,15 @@ class Asked(msgspec.Struct, frozen=True):
             for events, views, visitors in found:
                 yield events, views, bytes.fromhex(visitors)
             return
-        yield from connection.execute(
-            f"SELECT events, views, visitors FROM rollups WHERE {self._said} AND {said}",
-            (self.dimension, self.value, level, first, end),
-        ).fetchall()
+        columns = "events, views, visitors"
+        yield from self.each(connection, columns, "rollups", said, level, first, end)
+
+    def each(
+        self, connection: sqlite.Connection, columns: str, table: str, said: str, *values: Any
+    ) -> Iterator[Any]:
+        """The same row by row: few and large ones, or as many as are wanted."""
+        select = f"SELECT {columns} FROM {table} WHERE {self._said} AND {said}"
+        yield from connection.execute(select, (self.dimension, self.value, *values))
 
     @property
     def _said(self) -> str:
@@ -166,7 +185,8 @@ class Tally:
         """Hits."""
         self.events += len(views)
         self.views += sum(views)
-        self.visitors.update(set(visitors) - {0})
+        self.visitors |= BitMap(array("I", visitors))
+        self.visitors.discard(0)
 
 
 _OF_HITS = ("view", "visitor")
@@ -180,13 +200,16 @@ def _tallies(
     tallies = [Tally() for _ in slots[1:]]
     where, after = condition(connection, question), 0
     if asked := _asked(connection, question):
-        after = hits.added_up(connection)
+        after, filled = hits.added_up(connection), _filled(connection)
         for tally, (first, end) in zip(tallies, itertools.pairwise(slots), strict=True):
-            part = msgspec.structs.replace(where, first=first, end=end)
+            part = where.within(*rounded(filled, first, end))
             _tally_rolled(connection, part, asked, tally, after)
     for at, *columns in hits.scan(connection, where, ("at", *_OF_HITS), after):
-        if len(tallies) == 1:
-            tallies[0].add(*columns)
+        if not at:
+            continue
+        first, last = (bisect_right(slots, t // SLOT_MS) - 1 for t in (min(at), max(at)))
+        if first == last:
+            tallies[first].add(*columns)
             continue
         places: dict[int, tuple[list[int], list[int]]] = {}
         for moment, view, visitor in zip(at, *columns, strict=True):
@@ -205,8 +228,7 @@ def _tally_rolled(
     levels = LEVELS if least > 1 else (1, DAY)
     for level, first, end in pieces(where.first, where.end, levels):
         if level < least:  # zones whose hours begin within one of UTC
-            part = msgspec.structs.replace(where, first=first, end=end)
-            for columns in hits.scan(connection, part, _OF_HITS, 0, upto):
+            for columns in hits.scan(connection, where.within(first, end), _OF_HITS, 0, upto):
                 tally.add(*columns)
             continue
         tally.take(asked.cells(connection, level, first, end))
@@ -225,45 +247,50 @@ def totals(connection: sqlite.Connection, question: Question) -> dict[str, Any]:
         }
 
 
+# A purchase is asked for by its event, in order of time; it has that one's number and time.
+PURCHASES = """hit_sales AS h INDEXED BY hit_sales_by_time
+    CROSS JOIN purchases AS p ON p.seq = h.seq"""
+
+
 def of_purchases(connection: sqlite.Connection, question: Question) -> tuple[str, list[Any]]:
-    """The condition that the event of purchase `p` is among those asked for."""
-    return _hit(connection, question, "h.seq = p.seq")
+    """The condition that purchase `p`, whose event is `h`, is among those asked for."""
+    said, values = "h.at >= ? AND h.at < ?", [question.start, question.end]
+    for name, value in condition(connection, question).equal:
+        said += f" AND h.{name} = ?"
+        values.append(value)
+    return said, values
 
 
 def of_leads(connection: sqlite.Connection, question: Question) -> tuple[str, list[Any]]:
-    """The same of lead `p`. Leads have no number of their event: it is found by its message id."""
-    if not question.filters:
-        return "", []
-    return _hit(connection, question, "h.message_id = p.message_id AND h.site_name = p.site")
-
-
-def _hit(connection: sqlite.Connection, question: Question, of: str) -> tuple[str, list[Any]]:
-    said, values = "", []
-    for dimension, text in question.filters.items():
-        said += f" AND h.{dimension} = ?"
-        values.append(number_of(connection, text))
-    if not question.bots:
-        said += " AND h.bot = 0"
-    return f" AND EXISTS (SELECT 1 FROM hit_sales AS h WHERE {of}{said})", values
+    """The same of lead `p`. Leads have no number of their event: it is found by its time and
+    message id."""
+    said = "p.timestamp >= ? AND p.timestamp < ?"
+    values: list[Any] = [question.start, question.end]
+    if question.site is not None:
+        said += " AND p.site = ?"
+        values.append(question.site)
+    if question.filters:
+        of_event = ""
+        for name, value in condition(connection, question).equal:
+            of_event += f" AND h.{name} = ?"
+            values.append(value)
+        said += f""" AND EXISTS (SELECT 1 FROM hit_sales AS h INDEXED BY hit_sales_by_time
+            WHERE h.at = p.timestamp AND h.message_id = p.message_id AND h.site_name = p.site
+            {of_event})"""
+    return said, values
 
 
 def _commerce(connection: sqlite.Connection, question: Question) -> dict[str, Any]:
-    site = "" if question.site is None else " AND p.site = ?"
-    bounds = [question.start, question.end] + ([] if question.site is None else [question.site])
-    hit, values = of_purchases(connection, question)
+    said, values = of_purchases(connection, question)
     bought = connection.execute(
-        f"""SELECT p.currency, count(*), coalesce(sum(p.total_micros), 0) FROM purchases AS p
-        WHERE p.timestamp >= ? AND p.timestamp < ? AND p.counted{site}{hit}
-        GROUP BY p.currency ORDER BY 3 DESC""",
-        [*bounds, *values],
+        f"""SELECT p.currency, count(*), coalesce(sum(p.total_micros), 0) FROM {PURCHASES}
+        WHERE p.counted AND {said} GROUP BY p.currency ORDER BY 3 DESC""",
+        values,
     ).fetchall()
-    hit, values = of_leads(connection, question)
-    leads = connection.execute(
-        f"SELECT count(*) FROM leads AS p WHERE p.timestamp >= ? AND p.timestamp < ?{site}{hit}",
-        [*bounds, *values],
-    ).fetchone()[0]
+    said, values = of_leads(connection, question)
+    leads = connection.execute(f"SELECT count(*) FROM leads AS p WHERE {said}", values).fetchone()
     return {
-        "leads": leads,
+        "leads": leads[0],
         "purchases": sum(count for _, count, _ in bought),
         "revenue": [
             {"currency": currency, "micros": micros, "purchases": count}
@@ -315,7 +342,7 @@ def _count_rolled(
     counts: Counter[int],
 ) -> None:
     number, after = DIMENSIONS.index(dimension) + 1, hits.added_up(connection)
-    for level, first, end in pieces(*question.slots, (1, DAY)):
+    for level, first, end in pieces(*rounded(_filled(connection), *question.slots), (1, DAY)):
         if level < DAY:  # what is less than a day is looked through
             part = msgspec.structs.replace(question, start=first * SLOT_MS, end=end * SLOT_MS)
             _count_hits(connection, part, dimension, views, counts, 0, after)
@@ -343,7 +370,7 @@ def _count_hits(
 ) -> None:
     where = condition(connection, question)
     if views:
-        where = msgspec.structs.replace(where, said=f"{where.said} AND view = 1")
+        where = where.also(("view", 1))
     for (values,) in hits.scan(connection, where, (dimension,), after, upto):
         counts.update(values)
 

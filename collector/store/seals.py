@@ -13,13 +13,14 @@ import msgspec
 from pyroaring import BitMap
 from pysqlite3 import dbapi2 as sqlite
 
+from collector.store import columns as by_column
 from collector.store import cursors, hits
 from collector.store.hits import COLUMNS, SLOT_MS
 from collector.store.reader import rows_at_once
 from collector.store.sums import DAY, Cell, CellKey, DayKey, Marks, Pairs, Sums, add_up
 
 BLOCK = 32_768
-_ZONE = 4096  # hits whose times are noted together
+ZONE = 4096  # hits whose times are noted together
 _EPOCH = "rollup_epoch"
 
 
@@ -55,8 +56,8 @@ def plan(connection: sqlite.Connection, upto: int) -> Seal | None:
     _merge(connection, sums)
     seqs, at = columns[:2]
     zones = []
-    for i in range(0, len(seqs), _ZONE):
-        part = at[i : i + _ZONE]
+    for i in range(0, len(seqs), ZONE):
+        part = at[i : i + ZONE]
         zones.append((seqs[i], seqs[i + len(part) - 1], min(part), max(part)))
     return _seal(sums, after, epoch(connection), zones)
 
@@ -161,6 +162,7 @@ def expire(connection: sqlite.Connection, upto: int) -> None:
     if hits.added_up(connection) < upto and (seal := plan(connection, upto)):
         _put(connection, seal)
         advance(connection)
+    by_column.expire(connection, upto)
     if connection.execute("DELETE FROM hits WHERE seq <= ?", (upto,)).rowcount:
         connection.execute("DELETE FROM hit_blocks WHERE last <= ?", (upto,))
 
@@ -174,9 +176,14 @@ def take_out(connection: sqlite.Connection, seqs: list[int]) -> None:
     columns = hits.read(connection, f"{_AMONG} AND seq <= ?", (among, known), COLUMNS)
     connection.execute(f"DELETE FROM hits WHERE {_AMONG}", (among,))
     connection.execute(f"DELETE FROM hit_sales WHERE {_AMONG}", (among,))
+    by_column.drop(connection, seqs)
     advance(connection)
     if columns[0]:
         _subtract(connection, add_up(columns), add_up(_left(connection, columns, known)))
+
+
+_OF_VISITORS = """seq BETWEEN ? AND ? AND at >= ? AND at < ?
+  AND visitor IN (SELECT value FROM json_each(?))"""
 
 
 def _left(connection: sqlite.Connection, gone: list[list[int]], known: int) -> list[list[int]]:
@@ -184,10 +191,9 @@ def _left(connection: sqlite.Connection, gone: list[list[int]], known: int) -> l
     columns: list[list[int]] = [[] for _ in COLUMNS]
     who = _text(sorted(set(gone[COLUMNS.index("visitor")]) - {0}))
     for day in sorted({moment // SLOT_MS // DAY for moment in gone[1]}):
-        condition = hits.Condition(
-            day * DAY, day * DAY + DAY, "visitor IN (SELECT value FROM json_each(?))", (who,)
-        )
-        for piece in hits.scan(connection, condition, COLUMNS, upto=known):
+        times = hits.Condition(day * DAY, day * DAY + DAY).times
+        for run in hits.runs(connection, times, 0, known):
+            piece = hits.read(connection, _OF_VISITORS, (*run, *times, who), COLUMNS)
             for column, more in zip(columns, piece, strict=True):
                 column += more
     return columns

@@ -1,6 +1,6 @@
 import { chart } from "./chart";
 import { brief, card, count, h, later, money, panel, table, type Child } from "./page";
-import { filtered, get, question, read } from "./state";
+import { filtered, get, question, read, type Told } from "./state";
 
 interface Totals {
   visitors: number;
@@ -27,8 +27,8 @@ function compared(label: string, now: string, ratio: number | null, name: string
 
 const ratio = (now: number, before: number): number | null => (before ? now / before - 1 : now ? null : 0);
 
-async function totals(): Promise<Child[]> {
-  const { now, before } = await get<{ now: Totals; before: Totals }>(`api/totals?${question()}`);
+async function totals(told: Told): Promise<Child[]> {
+  const { now, before } = await get<{ now: Totals; before: Totals }>(`api/totals?${question()}`, told);
   const names = [["visitors", "Visitors"], ["views", "Page views"], ["events", "Events"], ["leads", "Leads"], ["purchases", "Purchases"]] as const;
   const cards = names.map(([name, label]) => compared(label, count(now[name]), ratio(now[name], before[name]), name));
   for (const line of now.revenue) {
@@ -38,8 +38,8 @@ async function totals(): Promise<Child[]> {
   return [h("div", { class: "cards" }, ...cards)];
 }
 
-async function over(): Promise<Child[]> {
-  const lines = await get<Lines>(`api/chart?${question()}`);
+async function over(told: Told): Promise<Child[]> {
+  const lines = await get<Lines>(`api/chart?${question()}`, told);
   return [chart("Over time", lines.at, [
     { label: "Visitors", values: lines.visitors, color: "--accent" },
     { label: "Page views", values: lines.views, color: "--second" },
@@ -51,8 +51,8 @@ const HIDDEN = ["campaign", "country"];
 
 /** The most frequent values as bars, each a link that filters by it. */
 export function top(title: string, by: string, limit = 10): HTMLElement {
-  const load = async (): Promise<Child[]> => {
-    const found = await get<{ rows: { value: string; count: number }[] }>(`api/top?${question({ by, limit: String(limit) })}`);
+  const load = async (told: Told): Promise<Child[]> => {
+    const found = await get<{ rows: { value: string; count: number }[] }>(`api/top?${question({ by, limit: String(limit) })}`, told);
     const rows = found.rows.filter((row) => row.value || !HIDDEN.includes(by));
     if (!rows.length) return [h("p", { class: "empty" }, by === "country" ? "None. Set admin.country_database to see them." : "Nothing in this range.")];
     const most = Math.max(...rows.map((row) => row.count));
@@ -79,12 +79,12 @@ export function overview(): HTMLElement[] {
 
 export function events(): HTMLElement[] {
   const chosen = read().query.get("event");
-  const named = async (): Promise<Child[]> => {
-    const { rows } = await get<{ rows: { value: string; count: number }[] }>(`api/top?${question({ by: "event", limit: "200" })}`);
+  const named = async (told: Told): Promise<Child[]> => {
+    const { rows } = await get<{ rows: { value: string; count: number }[] }>(`api/top?${question({ by: "event", limit: "200" })}`, told);
     return [table("Events by name", ["Event", "Count"], rows.map((row) => [h("a", { href: filtered("event", row.value) }, brief(row.value)), count(row.count)]), [1])];
   };
-  const trend = async (): Promise<Child[]> => {
-    const lines = await get<Lines>(`api/chart?${question()}`);
+  const trend = async (told: Told): Promise<Child[]> => {
+    const lines = await get<Lines>(`api/chart?${question()}`, told);
     return [chart("Events over time", lines.at, [{ label: "Events", values: lines.events, color: "--accent" }, { label: "Visitors", values: lines.visitors, color: "--second" }], lines.unit)];
   };
   const seen = async (): Promise<Child[]> => {

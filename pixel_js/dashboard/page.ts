@@ -1,3 +1,5 @@
+import type { Told } from "./state";
+
 // Building blocks. What was tracked comes into the page as text nodes only.
 export type Child = Node | string | number | null | undefined | false;
 export type Attributes = Record<string, string | number | boolean | ((event: Event) => void) | undefined>;
@@ -69,10 +71,15 @@ export function ask(title: string, what: string, yes: string, go: (event: Event)
   dialog.showModal();
 }
 
-/** A place that says that it is loading, then what `load` gives, or why it could not, with a way to try again. */
-export function later(load: () => Promise<Child[]>): HTMLElement {
+/** A place that says that it is loading, and how far it is when it takes long, then what `load` gives, or why it could not, with a way to try again. */
+export function later(load: (told: Told) => Promise<Child[]>): HTMLElement {
   const place = h("div", { class: "later", "aria-busy": "true" }, h("p", { class: "loading", role: "status" }, "Loading…"));
-  load().then(
+  const bar = h("progress", { "aria-label": "Looked through", max: 1 }) as HTMLProgressElement;
+  const told = (share: number): void => {
+    bar.value = share;
+    if (!bar.isConnected) place.firstElementChild?.replaceChildren("Looking through… ", bar);
+  };
+  load(told).then(
     (children) => {
       place.replaceChildren(...children.filter((c): c is Node => c instanceof Node));
       place.removeAttribute("aria-busy");

@@ -21,12 +21,13 @@ interface Full extends Person {
 export const personLink = (id: string | null, shown: unknown): Child =>
   id ? h("a", { href: address("people", { id }) }, brief(shown || id, 60)) : brief(shown, 60);
 
-function found(q: string): HTMLElement {
-  return later(async () => {
-    const { people } = await get<{ people: Person[] }>(`api/people?${new URLSearchParams({ q }).toString()}`);
+function found(q: string, part: string): HTMLElement {
+  return later(async (told) => {
+    const { people, whole } = await get<{ people: Person[]; whole: boolean }>(`api/people?${new URLSearchParams({ q, part }).toString()}`, told);
     if (!people.length) return [h("p", { class: "empty" }, q ? "Nobody found." : "Nobody yet: people come from identify calls and leads.")];
     return [table("People", ["Person", "Site", "User id", "First seen", "Last seen"],
-      people.map((p) => [personLink(p.id, p.email ?? p.user_id), brief(p.site), brief(p.user_id, 40), when(p.first_seen), when(p.last_seen)]))];
+      people.map((p) => [personLink(p.id, p.email ?? p.user_id), brief(p.site), brief(p.user_id, 40), when(p.first_seen), when(p.last_seen)])),
+    whole && h("p", {}, h("a", { href: address("people", { part: "1" }) }, "Whoever has it in an address, id or trait"))];
   });
 }
 
@@ -96,10 +97,10 @@ export function people(): HTMLElement[] {
   const input = h("input", { type: "search", value: query.get("q") ?? "", placeholder: "E-mail, id or trait", "aria-label": "Search people" }) as HTMLInputElement;
   const submit = (event: Event): void => {
     event.preventDefault();
-    location.hash = address("people", { q: input.value.trim() || null, id: null });
+    location.hash = address("people", { q: input.value.trim() || null, id: null, part: null });
   };
   const form = h("form", { class: "tools", role: "search", submit }, input, h("button", {}, "Search"));
-  return id ? [form, later(() => one(id))] : [form, panel("People", found(query.get("q") ?? ""))];
+  return id ? [form, later(() => one(id))] : [form, panel("People", found(query.get("q") ?? "", query.get("part") ?? ""))];
 }
 
 interface Bought {

@@ -66,7 +66,23 @@ export class Refused extends Error {
   }
 }
 
-export const get = <T>(path: string): Promise<T> => ask<T>(path, { headers: { Accept: "application/json" } });
+/** What share of the work is done. */
+export type Told = (share: number) => void;
+
+/** An answer; where it takes long, `told` hears meanwhile how far it is. */
+export async function get<T>(path: string, told?: Told): Promise<T> {
+  const answer = await fetch(path, { headers: { Accept: told ? "application/x-ndjson, application/json" : "application/json" } });
+  await refuse(answer);
+  if (!(answer.headers.get("Content-Type") ?? "").includes("ndjson")) return (await answer.json()) as T;
+  let found: T | undefined;
+  await lines(answer, (said) => {
+    const { progress, answer } = said as { progress?: number; answer?: T };
+    if (progress !== undefined) told?.(progress);
+    found = answer;
+  });
+  if (found === undefined) throw new Refused(200, "the answer was cut off");
+  return found;
+}
 /** Something is to be done. */
 export const send = <T>(method: string, path: string, body?: unknown): Promise<T> => ask<T>(path, asJson(method, body));
 
@@ -101,16 +117,20 @@ export async function tried(path: string, body: unknown, line: (said: unknown) =
       await new Promise((resolve) => setTimeout(resolve, 500));
       continue;
     }
-    const reader = answer.body!.pipeThrough(new TextDecoderStream() as unknown as TransformStream<Uint8Array, string>).getReader();
-    for (let rest = "", part = await reader.read(); !part.done; part = await reader.read()) {
-      const lines = (rest + part.value).split("\n");
-      rest = lines.pop() ?? "";
-      for (const text of lines) {
-        const said = JSON.parse(text) as { success?: boolean; message?: string };
-        if (said.success === false) throw new Refused(200, said.message ?? "it failed");
-        line(said);
-      }
+    return lines(answer, line);
+  }
+}
+
+/** Each line of JSON as it comes. */
+async function lines(answer: Response, line: (said: unknown) => void): Promise<void> {
+  const reader = answer.body!.pipeThrough(new TextDecoderStream() as unknown as TransformStream<Uint8Array, string>).getReader();
+  for (let rest = "", part = await reader.read(); !part.done; part = await reader.read()) {
+    const found = (rest + part.value).split("\n");
+    rest = found.pop() ?? "";
+    for (const text of found) {
+      const said = JSON.parse(text) as { success?: boolean; message?: string };
+      if (said.success === false) throw new Refused(200, said.message ?? "it failed");
+      line(said);
     }
-    return;
   }
 }

@@ -1,5 +1,5 @@
 import { brief, card, count, h, later, panel, table, when, type Child } from "./page";
-import { address, get, question, read } from "./state";
+import { address, get, question, read, type Told } from "./state";
 
 interface System {
   status: Record<string, string>;
@@ -70,10 +70,10 @@ export function funnels(): HTMLElement[] {
   };
   const form = h("form", { class: "tools", submit: add }, kind, input, known, h("button", { disabled: steps.length >= 8 }, "Add step"), h("a", { href: address("funnels", { step: null }) }, "Clear"));
   const chosen = h("ol", { class: "steps" }, ...steps.map((step, i) => h("li", {}, named(step), h("button", { type: "button", "aria-label": `Remove step ${i + 1}`, click: () => go(steps.filter((_, n) => n !== i)) }, "×"))));
-  const load = async (): Promise<Child[]> => {
+  const load = async (told: Told): Promise<Child[]> => {
     const asked = new URLSearchParams(question());
     for (const step of steps) asked.append("step", step);
-    const found = await get<{ steps: { step: string; visitors: number; wait_s: number | null }[] }>(`api/funnel?${asked.toString()}`);
+    const found = await get<{ steps: { step: string; visitors: number; wait_s: number | null }[] }>(`api/funnel?${asked.toString()}`, told);
     const first = found.steps[0]?.visitors ?? 0;
     const step = (s: { step: string; visitors: number }, of: number): HTMLElement => {
       const bar = h("span", { class: "meter", "aria-hidden": "true" });

@@ -89,7 +89,7 @@ async def counted(idle: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A collector whose rollups have seen a small month; most of it is added up, in many blocks,
     the last events are not."""
     monkeypatch.setattr(seals, "BLOCK", 97)
-    monkeypatch.setattr(seals, "_ZONE", 24)
+    monkeypatch.setattr(seals, "ZONE", 24)
     monkeypatch.setattr(rollups, "_SHORTEST_REST_S", 0.0)
     monkeypatch.setattr(rollups.Rollups.__init__, "__defaults__", (150,))
     collector = await idle.start()
@@ -97,6 +97,6 @@ async def counted(idle: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     await collector.app.writer.append(batch[:400])
     await collector.app.writer.append(batch[400:])
     follower = collector.app.dashboard.follower
-    while follower.lag:
+    while follower.lag or collector.app.dashboard.pieces.lag or collector.app.persons.lag:
         await follower.rest(0.02)
     return collector
