@@ -264,7 +264,8 @@ class App:
     async def _start_dashboard(self) -> None:
         if self.config.profile == "edge":
             return
-        readers = await self._reader(), await self._reader(), await self._reader()
+        mb = self.config.admin.cache_mb
+        readers = await self._reader(), await self._reader(mb), await self._reader(mb)
         self.dashboard = Dashboard(
             self.config,
             self._database,
@@ -276,8 +277,8 @@ class App:
         )
         await self.dashboard.start()
 
-    async def _reader(self) -> Reader:
-        self._readers.append(await Reader.open(self.data / DATABASE))
+    async def _reader(self, cache_mb: int = 2) -> Reader:
+        self._readers.append(await Reader.open(self.data / DATABASE, cache_mb=cache_mb))
         return self._readers[-1]
 
     async def _drain(self) -> None:

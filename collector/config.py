@@ -54,6 +54,16 @@ class Admin(Section, frozen=True):
             "the extra `geo`. Empty: no countries"
         ),
     ] = ""
+    cache_mb: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=4096,
+            description="pages of the database kept by each of the dashboard's two readers, which "
+            "sales over a year run through several times",
+            extra_json_schema={"unit": "MB"},
+        ),
+    ] = 16
 
 
 class Store(Section, frozen=True):

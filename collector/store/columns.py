@@ -46,10 +46,10 @@ def pack(name: str, numbers: Sequence[int]) -> bytes:
         codes = array("H", map(place.__getitem__, numbers)).tobytes()
         planes = [codes[::2], codes[1::2]] if len(values) > 256 else [codes[::2]]
         return _encode((values, [zlib.compress(plane, _SMALLER) for plane in planes]))
-    base = min(numbers)
+    base = 0 if name == "visitor" else min(numbers)
     if name == "seq" and numbers[-1] - base == len(numbers) - 1:
         return _encode((base, "", b""))
-    kind = "I" if max(numbers) - base < 1 << 32 else "Q"
+    kind = "I" if 0 <= min(numbers) - base and max(numbers) - base < 1 << 32 else "q"
     packed = array(kind, [number - base for number in numbers]).tobytes()
     return _encode((base, kind, zlib.compress(packed, _SMALLER)))
 
@@ -87,13 +87,16 @@ class Narrow:
         return list(map(self.values.__getitem__, compress(codes, chosen) if chosen else codes))
 
 
-def unpack(content: bytes, many: int) -> Sequence[int]:
-    """A wide column's numbers."""
+def unpack(content: bytes, many: int, chosen: bytes | None = None) -> Sequence[int]:
+    """A wide column's numbers, of the chosen hits or of all."""
     base, kind, packed = _wide(content)
     if not kind:
-        return range(base, base + many)
+        numbers: Sequence[int] = range(base, base + many)
+        return list(compress(numbers, chosen)) if chosen else numbers
     numbers = array(kind, zlib.decompress(packed))
-    return numbers if not base else [base + number for number in numbers]
+    if chosen:
+        numbers = list(compress(numbers, chosen))
+    return [base + number for number in numbers] if base else numbers
 
 
 _PIECES = """SELECT json_group_array(json_array(first, last, earliest, latest, hits)) FROM (

@@ -4,7 +4,6 @@ is read by columns (store/columns.py), the rest by rows.
 
 from collections.abc import Iterator, Sequence
 from functools import reduce
-from itertools import compress
 from operator import and_
 
 import msgspec
@@ -100,8 +99,7 @@ def _picked(
         if name in DIMENSIONS or name in _FEW:
             found.append(Narrow(content).pick(chosen, piece.hits))
         else:
-            numbers = by_column.unpack(content, piece.hits)
-            found.append(list(compress(numbers, chosen) if chosen else numbers))
+            found.append(list(by_column.unpack(content, piece.hits, chosen)))
     return found
 
 
@@ -119,7 +117,7 @@ def _chosen(
     masks = [Narrow(contents[COLUMNS.index(name)]).equal(v) for name, v in condition.equal]
     if partly:
         at = by_column.unpack(contents[COLUMNS.index("at")], piece.hits)
-        masks.append(int.from_bytes(bytes([start <= moment < end for moment in at]), "little"))
+        masks.append(int.from_bytes([start <= moment < end for moment in at], "little"))
     said = [mask for mask in masks if mask is not None]
     if not said:
         return None, contents

@@ -49,9 +49,9 @@ class Reader:
         self._limit_s = limit_s
 
     @classmethod
-    async def open(cls, path: Path, limit_s: float = 30.0) -> Self:
+    async def open(cls, path: Path, limit_s: float = 30.0, cache_mb: int = 2) -> Self:
         """Beside a database that `open_database` has opened. Raises CollectorError."""
-        connection = aiosqlite.Connection(lambda: _connect(path), 64)
+        connection = aiosqlite.Connection(lambda: _connect(path, cache_mb), 64)
         try:
             await connection
         except sqlite.Error as error:
@@ -97,7 +97,7 @@ class Reader:
         await self._connection.close()
 
 
-def _connect(path: Path) -> sqlite.Connection:
+def _connect(path: Path, cache_mb: int = 2) -> sqlite.Connection:
     connection = sqlite.connect(
         f"{path.absolute().as_uri()}?mode=ro",
         uri=True,
@@ -107,6 +107,7 @@ def _connect(path: Path) -> sqlite.Connection:
         check_same_thread=False,
     )
     connection.execute("PRAGMA query_only = ON")
+    connection.execute(f"PRAGMA cache_size = {-1000 * cache_mb}")
     connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
     return connection
 

@@ -204,21 +204,31 @@ def _tallies(
         for tally, (first, end) in zip(tallies, itertools.pairwise(slots), strict=True):
             part = where.within(*rounded(filled, first, end))
             _tally_rolled(connection, part, asked, tally, after)
+    if len(tallies) == 1:
+        for columns in hits.scan(connection, where, _OF_HITS, after):
+            tallies[0].add(*columns)
+        return tallies
     for at, *columns in hits.scan(connection, where, ("at", *_OF_HITS), after):
-        if not at:
-            continue
-        first, last = (bisect_right(slots, t // SLOT_MS) - 1 for t in (min(at), max(at)))
-        if first == last:
-            tallies[first].add(*columns)
-            continue
-        places: dict[int, tuple[list[int], list[int]]] = {}
-        for moment, view, visitor in zip(at, *columns, strict=True):
-            found = places.setdefault(bisect_right(slots, moment // SLOT_MS) - 1, ([], []))
-            found[0].append(view)
-            found[1].append(visitor)
-        for place, found in places.items():
-            tallies[place].add(*found)
+        if at:
+            _spread(tallies, slots, at, columns)
     return tallies
+
+
+def _spread(
+    tallies: list[Tally], slots: list[int], at: list[int], columns: list[list[int]]
+) -> None:
+    """Hits among the pieces that they lie in; most often all are in one."""
+    first, last = (bisect_right(slots, t // SLOT_MS) - 1 for t in (min(at), max(at)))
+    if first == last:
+        tallies[first].add(*columns)
+        return
+    places: dict[int, tuple[list[int], list[int]]] = {}
+    for moment, view, visitor in zip(at, *columns, strict=True):
+        found = places.setdefault(bisect_right(slots, moment // SLOT_MS) - 1, ([], []))
+        found[0].append(view)
+        found[1].append(visitor)
+    for place, found in places.items():
+        tallies[place].add(*found)
 
 
 def _tally_rolled(
