@@ -49,7 +49,7 @@ def pack(name: str, numbers: Sequence[int]) -> bytes:
     base = 0 if name == "visitor" else min(numbers)
     if name == "seq" and numbers[-1] - base == len(numbers) - 1:
         return _encode((base, "", b""))
-    kind = "I" if 0 <= min(numbers) - base and max(numbers) - base < 1 << 32 else "q"
+    kind = "I" if min(numbers) - base >= 0 and max(numbers) - base < 1 << 32 else "q"
     packed = array(kind, [number - base for number in numbers]).tobytes()
     return _encode((base, kind, zlib.compress(packed, _SMALLER)))
 
