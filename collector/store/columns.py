@@ -114,9 +114,9 @@ def pieces(
 
 def contents(connection: sqlite.Connection, piece: int, names: Sequence[int]) -> dict[int, bytes]:
     rows = connection.execute(
-        "SELECT name, content FROM hit_columns WHERE piece = ? "
-        "AND name IN (SELECT value FROM json_each(?))",
-        (piece, str(list(names))),
+        "SELECT name, content FROM json_each(?) AS j "
+        "CROSS JOIN hit_columns ON piece = ? AND name = j.value",
+        (str(list(names)), piece),
     )
     return dict(rows.fetchall())
 
