@@ -42,8 +42,8 @@ def pack(name: str, numbers: Sequence[int]) -> bytes:
         values = sorted(set(numbers))
         if len(values) == 1:
             return _encode((values, []))
-        place = {value: i for i, value in enumerate(values)}
-        codes = array("H", map(place.__getitem__, numbers)).tobytes()
+        code = {value: i for i, value in enumerate(values)}
+        codes = array("H", map(code.__getitem__, numbers)).tobytes()
         planes = [codes[::2], codes[1::2]] if len(values) > 256 else [codes[::2]]
         return _encode((values, [zlib.compress(plane, _SMALLER) for plane in planes]))
     base = 0 if name == "visitor" else min(numbers)
@@ -114,11 +114,16 @@ def pieces(
 
 def contents(connection: sqlite.Connection, piece: int, names: Sequence[int]) -> dict[int, bytes]:
     rows = connection.execute(
-        "SELECT name, content FROM json_each(?) AS j "
-        "CROSS JOIN hit_columns ON piece = ? AND name = j.value",
-        (str(list(names)), piece),
+        "SELECT j.value, content FROM json_each(?) AS j "
+        "CROSS JOIN hit_columns ON place = ? + j.value",
+        (str(list(names)), place(piece, 0)),
     )
     return dict(rows.fetchall())
+
+
+def place(piece: int, name: int) -> int:
+    """Where a column lies; `name` is its place among those of hits, or PERSON."""
+    return (piece << 4) + name + 1
 
 
 def marks_of(keys: Sequence[int]) -> bytes:
@@ -150,16 +155,18 @@ def drop(connection: sqlite.Connection, seqs: Sequence[int]) -> None:
         "(SELECT max(first) FROM hit_pieces WHERE first <= j.value) WHERE p.last >= j.value",
         (text,),
     ).fetchall()
-    connection.executemany("DELETE FROM hit_columns WHERE piece = ?", found)
+    connection.executemany(
+        "DELETE FROM hit_columns WHERE place BETWEEN ?1 << 4 AND (?1 << 4) + 15", found
+    )
     connection.executemany("DELETE FROM hit_pieces WHERE first = ?", found)
 
 
 def expire(connection: sqlite.Connection, upto: int) -> None:
     """The pieces with hits as far as a number. Within a transaction."""
-    connection.execute("DELETE FROM hit_columns WHERE piece <= ?", (upto,))
+    connection.execute("DELETE FROM hit_columns WHERE place < ?", (place(upto + 1, PERSON),))
     connection.execute("DELETE FROM hit_pieces WHERE first <= ?", (upto,))
 
 
 def forget_people(connection: sqlite.Connection) -> None:
     """Who is whom is made anew. Within a transaction."""
-    connection.execute("DELETE FROM hit_columns WHERE name = ?", (PERSON,))
+    connection.execute("DELETE FROM hit_columns WHERE place & 15 = 0")

@@ -13,8 +13,8 @@ _ZONES = """SELECT json_group_array(json_array(first, last, known)) FROM (
   SELECT b.first, b.last, coalesce((SELECT p.last FROM hit_pieces AS p WHERE p.first <= b.first
     ORDER BY p.first DESC LIMIT 1), 0) >= b.last AS known FROM hit_blocks AS b ORDER BY b.first)"""
 _zones = msgspec.json.Decoder(list[tuple[int, int, int]]).decode
-_UNKNOWN = f"""SELECT p.first, p.last FROM hit_pieces AS p WHERE p.hits AND p.last <= ?
-  AND NOT EXISTS (SELECT 1 FROM hit_columns AS c WHERE c.piece = p.first AND c.name = {PERSON})
+_UNKNOWN = """SELECT p.first, p.last FROM hit_pieces AS p WHERE p.hits AND p.last <= ?
+  AND NOT EXISTS (SELECT 1 FROM hit_columns AS c WHERE c.place = p.first << 4)
   ORDER BY p.first LIMIT 1"""
 _WHO = """SELECT json_group_array(coalesce(k.key, k.anonymous, 0)) FROM (
   SELECT seq FROM hits WHERE seq BETWEEN ? AND ? ORDER BY seq) AS h
@@ -78,7 +78,7 @@ def apply(connection: sqlite.Connection, made: Made) -> bool:
                 "INSERT INTO hit_pieces VALUES (?, ?, ?, ?, ?)", msgspec.structs.astuple(made.piece)
             )
         connection.executemany(
-            "INSERT OR REPLACE INTO hit_columns VALUES (?, ?, ?)",
-            [(made.first, name, content) for name, content in made.columns],
+            "INSERT OR REPLACE INTO hit_columns VALUES (?, ?)",
+            [(columns.place(made.first, name), content) for name, content in made.columns],
         )
     return True
