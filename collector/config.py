@@ -113,6 +113,15 @@ class Store(Section, frozen=True):
             'As "25 months", "90 days", or "forever"',
         ),
     ] = "25 months"
+    retention_bytes: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="while the database holds more than this, its oldest events go however "
+            "young they are; 0: it may grow",
+            extra_json_schema={"unit": "bytes"},
+        ),
+    ] = 0
     retention_every_s: Annotated[
         Seconds,
         Meta(description="how often old events are looked for", extra_json_schema={"unit": "s"}),

@@ -53,6 +53,23 @@ def horizon(connection: sqlite.Connection, cutoff_ms: int, now_ms: int, limit: i
     return int(row[0])
 
 
+def surplus(connection: sqlite.Connection, most_bytes: int, limit: int) -> int:
+    """Up to which number the log may go while the database holds more than `most_bytes`, the
+    pages that are free not counted; at most `limit` events, and read by all who follow."""
+    size, pages, free = (
+        int(connection.execute(f"PRAGMA {name}").fetchone()[0])
+        for name in ("page_size", "page_count", "freelist_count")
+    )
+    if (pages - free) * size <= most_bytes:
+        return 0
+    row = connection.execute(
+        "SELECT coalesce(max(seq), 0) FROM (SELECT seq FROM events ORDER BY seq LIMIT ?1) "
+        "WHERE seq <= (SELECT min(seq) FROM cursors WHERE name <> ?2)",
+        (limit, audiences.CHANGES),
+    ).fetchone()
+    return int(row[0])
+
+
 def expire(connection: sqlite.Connection, upto: int) -> int:
     """Take the events up to a number out of the log; returns how many."""
     with cursors.transaction(connection):

@@ -1,4 +1,5 @@
-"""Retention: the log's oldest events go when they are older than the settings say.
+"""Retention: the log's oldest events go when they are older than the settings say, or when the
+database is larger.
 
 People, purchases and leads stay as they are. So that they can be made anew all the same, a
 database of its own, the snapshot, is first brought to what they were at the horizon: it is given
@@ -82,6 +83,7 @@ class Retention:
         snapshot: Callable[[], Awaitable[Snapshot]] | None,
     ) -> None:
         self._keep_ms = config.store.keep_ms
+        self._most_bytes = config.store.retention_bytes
         self._every_s = config.store.retention_every_s
         self._database = database
         self._reader = reader
@@ -93,7 +95,7 @@ class Retention:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        if self._keep_ms is not None:
+        if self._keep_ms is not None or self._most_bytes:
             self._task = asyncio.create_task(self._run(), name="retention")
 
     async def stop(self) -> None:
@@ -118,13 +120,8 @@ class Retention:
 
     async def step(self) -> bool:
         """One piece; False when nothing is left to do."""
-        if self._keep_ms is None:
-            return False
-        now = await self._now()
-        if now is None:
-            return False
         async with self.lock:
-            upto = await self._reader.run(retention.horizon, now - self._keep_ms, now, _PIECE)
+            upto = await self._due()
             if upto:
                 if self._snapshot:
                     rows = await self._reader.run(cursors.events_after, 0, upto, _PIECE)
@@ -132,6 +129,17 @@ class Retention:
                 self.expired_events += await self._database.run(retention.expire, upto)
             left = await self._database.run(retention.give_back, _PAGES)
         return bool(upto or left)
+
+    async def _due(self) -> int:
+        """Up to which number the log may go: what is too old, then what is too much."""
+        upto = 0
+        if self._keep_ms is not None:
+            now = await self._now()
+            if now is not None:
+                upto = await self._reader.run(retention.horizon, now - self._keep_ms, now, _PIECE)
+        if not upto and self._most_bytes:
+            upto = await self._reader.run(retention.surplus, self._most_bytes, _PIECE)
+        return upto
 
     async def _now(self) -> int | None:
         """What is taken for the time; None when the clock is far behind what it has been."""

@@ -129,6 +129,27 @@ async def test_old_events_go_and_people_stay(idle):
     assert projected(collector) == before
 
 
+async def test_what_is_too_much_goes_oldest_first_and_people_stay(idle):
+    collector = await idle.start(
+        people={"pace_ms": 0, "visits_s": 0.05},
+        store={"retention": "forever", "retention_bytes": 2_500_000, "retention_every_s": 3600},
+    )
+    await collector.post("/v1/batch", {"batch": story(0)})
+    for first in range(10, 1510, 100):
+        filler = [happened(n, 0, properties={"a": "x" * 2000}) for n in range(first, first + 100)]
+        assert (await collector.post("/v1/batch", {"batch": filler}))[0] == 200
+    await caught_up(collector)
+    before = projected(collector)
+    await expire(collector)
+    held = collector.rows("SELECT message_id FROM events ORDER BY seq")
+    assert held[-1] == {"message_id": "m1509"}
+    assert 100 < len(held) <= 1003
+    assert held == [{"message_id": f"m{1510 - len(held) + n}"} for n in range(len(held))]
+    assert projected(collector) == before
+    (pages,) = collector.rows("PRAGMA page_count")
+    assert pages["page_count"] * 8192 <= 2_500_000  # given back, not only free
+
+
 async def test_a_rebuild_starts_from_the_snapshot(idle):
     collector = await told(idle)
     before = projected(collector)
