@@ -93,6 +93,14 @@ def test_the_seed_changes_every_hash():
     assert Window(CAPACITY, 1).hash("s", "m") != Window(CAPACITY, 2).hash("s", "m")
 
 
+def test_ids_chosen_against_another_seed_spread_like_any_others():
+    known, own = Window(4_000_000, seed=1), Window(4_000_000, seed=2)
+    chosen = [i for i in map(str, range(300_000)) if known.hash("s", i) & 0xFF == 0]
+    assert len(chosen) > 1000
+    taken = {own.hash("s", i) & 0xFF for i in chosen}
+    assert len(taken) > 200
+
+
 def test_an_entry_leaves_when_its_event_is_older_than_the_window():
     window = Window(CAPACITY, seed=1)
     window.add([window.hash("s", "first")], 1)
