@@ -1,16 +1,16 @@
-"""`python -m tests.faults.slow PORT EACH SECONDS`: EACH clients of a kind that hold their
-connections by slowness, one byte a second. Says `ready` when all are connected, then after how
-many seconds each was put out (JSON, null for who was not within SECONDS)."""
+"""`python -m tests.faults.slow PORT EACH OVER SECONDS`: EACH clients of a kind, arriving over so
+many seconds, that hold their connections by slowness, a byte every three seconds. Says `ready`,
+and in the end after how many seconds each was put out (JSON; null: not within SECONDS)."""
 
 import asyncio
 import json
+import os
 import socket
 import sys
 import time
 from collections.abc import Awaitable, Callable
 
-_DRIP_S = 1.0
-_AT_ONCE = 100  # connecting: no more than a listener's backlog takes
+_DRIP_S = 3.0
 _SCRIPTS = b"GET /c.js HTTP/1.1\r\nHost: x\r\n\r\n" * 500
 _HEAD = b"POST /c HTTP/1.1\r\nHost: x\r\n"
 Attack = Callable[[socket.socket], Awaitable[None]]
@@ -58,15 +58,13 @@ async def _ask_on(sock: socket.socket) -> None:
 KINDS: dict[str, Attack] = {"headers": headers, "bodies": bodies, "readers": readers}
 
 
-async def _held(
-    kind: str, port: int, seconds: float, connecting: asyncio.Semaphore
-) -> float | None:
+async def _held(kind: str, port: int, after: float, seconds: float) -> float | None:
     loop = asyncio.get_running_loop()
+    await asyncio.sleep(after)
     with socket.socket() as sock:
         sock.setblocking(False)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        async with connecting:
-            await loop.sock_connect(sock, ("127.0.0.1", port))
+        await loop.sock_connect(sock, ("127.0.0.1", port))
         began = time.monotonic()
         try:
             async with asyncio.timeout(seconds):
@@ -79,10 +77,13 @@ async def _held(
 
 
 async def main() -> None:
-    port, each, seconds = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
-    connecting = asyncio.Semaphore(_AT_ONCE)
+    os.nice(10)  # as if on machines of their own
+    port, each, over, seconds = (float(argument) for argument in sys.argv[1:])
     tasks = {
-        kind: [asyncio.create_task(_held(kind, port, seconds, connecting)) for _ in range(each)]
+        kind: [
+            asyncio.create_task(_held(kind, int(port), number * over / each, seconds))
+            for number in range(int(each))
+        ]
         for kind in KINDS
     }
     print("ready", flush=True)

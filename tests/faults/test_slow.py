@@ -24,6 +24,7 @@ DEADLINES = {
     "bodies": ("body_timeout_s", 10.0 if recording() else 2.0),
     "readers": ("unread_timeout_s", 20.0 if recording() else 2.0),
 }
+OVER_S = 8.0 if recording() else 0.5  # they arrive; then all are there
 GRACE = 1.5  # times the deadline; the unread are looked for four times within theirs
 LONGEST_S = 60.0
 
@@ -31,8 +32,9 @@ LONGEST_S = 60.0
 @contextmanager
 def attack(target: Collector) -> Iterator[IO[str]]:
     """While it is entered, all attackers are at it; gives what they will say at the end."""
-    command = [sys.executable, "-m", "tests.faults.slow", str(target.address[1]), str(EACH)]
-    with subprocess.Popen([*command, str(LONGEST_S)], stdout=subprocess.PIPE, text=True) as them:
+    given = (target.address[1], EACH, OVER_S, LONGEST_S)
+    command = [sys.executable, "-m", "tests.faults.slow", *map(str, given)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as them:
         assert them.stdout
         assert them.stdout.readline() == "ready\n"
         try:
