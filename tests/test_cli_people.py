@@ -51,6 +51,32 @@ async def test_beside_a_running_collector(idle):
     assert collector.rows() == []
 
 
+# What SQLite asks of the locks when it opens a database, and when it closes one.
+UNHELD = """
+import fcntl, sys
+for name, at, length in ((sys.argv[1] + "-shm", 128, 1), (sys.argv[1], 0x40000002, 510)):
+    with open(name, "r+b") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, length, at)
+        except OSError:
+            continue
+        print(name)
+"""
+
+
+async def test_the_search_for_names_leaves_sqlite_its_locks(idle):
+    """Without them the next reader empties the index that is mapped here: a bus error."""
+    collector = await told(idle)
+    code, _ = await collector_command(collector, "forget", "--user", "user-ada")
+    assert code == 0
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", UNHELD, str(collector.data / "collector.db")),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    unheld, _ = await process.communicate()
+    assert (process.returncode, unheld.decode()) == (0, "")
+
+
 async def test_on_a_stopped_collector(idle):
     collector = await told(idle)
     before = collector.rows("SELECT * FROM people")

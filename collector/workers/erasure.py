@@ -7,7 +7,7 @@ from which the same command goes on.
 """
 
 import asyncio
-import mmap
+import os
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -192,12 +192,19 @@ class Eraser(Finder):
         return found
 
 
+_kept: dict[tuple[int, int], int] = {}  # descriptors of files, by device and number
+
+
 def _search(folder: Path, needles: list[str]) -> list[str]:
-    """The file of erasures under way holds the names for as long as upstreams need them."""
+    """The file of erasures under way holds the names for as long as upstreams need them. The
+    index of the write-ahead log holds numbers only."""
     return sorted(
         path.name
         for path in folder.iterdir()
-        if path.is_file() and path.name != erasures.FILE and _holds(path, needles)
+        if path.is_file()
+        and path.name != erasures.FILE
+        and not path.name.endswith("-shm")
+        and _holds(path, needles)
     )
 
 
@@ -205,18 +212,30 @@ def _holds(path: Path, needles: list[str]) -> bool:
     """Whether the bytes of a name are in a file, in any mix of upper and lower case."""
     wanted = [needle.encode() for needle in needles]
     longest = max(map(len, wanted), default=0)
-    if not longest or not path.stat().st_size:
+    if not longest:
         return False
-    step = 16 << 20
-    with (
-        path.open("rb") as file,
-        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
-    ):
-        for start in range(0, len(content), step):
-            piece = content[start : start + step + longest].lower()
-            if any(needle in piece for needle in wanted):
-                return True
+    descriptor = _descriptor(path)
+    step, at = 16 << 20, 0
+    while piece := os.pread(descriptor, step + longest, at).lower():
+        if any(needle in piece for needle in wanted):
+            return True
+        at += step
     return False
+
+
+def _descriptor(path: Path) -> int:
+    """To read a file that SQLite has open. It stays open as long as the file is there: closing
+    any descriptor of a file gives up all the process's locks on it, SQLite's too, and the next
+    program that reads the database would take it for one that nobody uses, and empty the index
+    of the write-ahead log, which is mapped here."""
+    for key, kept in list(_kept.items()):
+        if not os.fstat(kept).st_nlink and _kept.pop(key, None) is not None:
+            os.close(kept)
+    about = path.stat()
+    key = (about.st_dev, about.st_ino)
+    if key not in _kept:
+        _kept[key] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    return _kept[key]
 
 
 def named(user: str | None, anonymous: str | None, email: str | None) -> tuple[str, str]:
