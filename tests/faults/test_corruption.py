@@ -16,7 +16,7 @@ from tests.faults.opened import Opened, opened, scratch_folder
 from tests.faults.results import record, rounds_of, seed_of
 
 SEED = seed_of()
-COPIES = rounds_of(40, 1000)
+COPIES = rounds_of(30, 1000)
 PROCESS_EVERY = 40  # copies; the others are opened in this process
 EVENTS = 600
 

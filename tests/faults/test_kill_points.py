@@ -21,7 +21,7 @@ from tests.faults.load import Load
 from tests.faults.results import record, rounds_of, seed_of
 
 SEED = seed_of()
-ROUNDS = rounds_of(3, 260)
+ROUNDS = rounds_of(2, 280)
 DAY_S = 86_400
 PERSON = "person-to-be-forgotten"
 SETTINGS = {
