@@ -18,7 +18,7 @@ from tests.faults.harness import Collector
 from tests.faults.load import Load
 from tests.faults.opened import Opened, opened, scratch_folder
 from tests.faults.power import Disk
-from tests.faults.results import record, rounds_of, seed_of
+from tests.faults.results import record, recording, rounds_of, seed_of
 
 SEED = seed_of()
 STATES = rounds_of(60, 10_000)
@@ -32,7 +32,7 @@ class Recorded(NamedTuple):
 
 
 async def run_of_the_process(
-    folder: Path, roll: random.Random, settings: dict[str, object]
+    folder: Path, roll: random.Random, events: int, settings: dict[str, object]
 ) -> Recorded:
     """Twice started on one folder, with a stop or a kill in between and at the end."""
     layer = DiskLayer(folder, folder / "data", log=True)
@@ -41,7 +41,7 @@ async def run_of_the_process(
         load = Load(collector.url, collector.key, roll.randrange(10**6), 4, pause=0.01)
         for last in (False, True):
             load.start()
-            await load.acknowledges(roll.randint(50, 400))
+            await load.acknowledges(roll.randint(events // 8, events))
             collector.kill(roll.choice((signal.SIGKILL, signal.SIGTERM)))
             await collector.wait()
             await load.pause()
@@ -85,13 +85,15 @@ def judge(found: Opened, load: Load, cut_ns: int) -> Judged:
     )
 
 
-async def cut_again_and_again(tmp_path: Path, fault: str, states: int, **settings: object) -> float:
+async def cut_again_and_again(
+    tmp_path: Path, fault: str, states: int, events: int, **settings: object
+) -> float:
     """The longest time before the cut that was lost, in seconds. Nothing may be damaged."""
     roll, longest = random.Random(SEED), 0.0
     for first in range(0, states, RUN_STATES):
         folder = tmp_path / f"{fault}-{first}"
         folder.mkdir()
-        recorded = await run_of_the_process(folder, roll, settings)
+        recorded = await run_of_the_process(folder, roll, events, settings)
         count = min(RUN_STATES, states - first)
         longest = max(longest, await cut_one_run(fault, recorded, count, roll))
         shutil.rmtree(folder)
@@ -133,14 +135,16 @@ def note(fault: str, judged: Judged) -> None:
 @pytest.mark.timeout(120 + STATES)
 async def test_a_power_cut_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
     # Small, so that cuts fall into checkpoints too.
-    await cut_again_and_again(tmp_path, "power_full", STATES, store__checkpoint_pages=100)
+    await cut_again_and_again(tmp_path, "power_full", STATES, 400, store__checkpoint_pages=100)
 
 
 @pytest.mark.timeout(120 + STATES)
 async def test_with_durability_normal_it_loses_the_last_moments_and_damages_nothing(
     tmp_path: Path,
 ) -> None:
+    # Long enough for a checkpoint or two in the long round: until one nothing is synced.
+    events = 4000 if recording() else 400
     lost_s = await cut_again_and_again(
-        tmp_path, "power_normal", max(60, STATES // 5), store__durability="normal"
+        tmp_path, "power_normal", max(60, STATES // 5), events, store__durability="normal"
     )
     assert lost_s > 0  # or this test could not see a loss
