@@ -62,11 +62,17 @@ def serve(file: Path | None, data: str | None, listen: str | None, admin: str | 
         say_error(error)
 
 
-@main.command()
+@main.command(short_help="Serve a scratch database with a month of shop traffic.")
 @click.option("--data", type=click.Path(), help="A folder to keep [default: a scratch one].")
 @click.option("--listen", metavar="HOST:PORT", help="Public listener [default: 127.0.0.1:8080].")
 @click.option("--admin", metavar="HOST:PORT", help="Admin listener [default: 127.0.0.1:8081].")
-@click.option("--visits", type=click.IntRange(1, 1_000_000), default=6000, show_default=True)
+@click.option(
+    "--visits",
+    type=click.IntRange(1, 1_000_000),
+    default=6000,
+    show_default=True,
+    help="How many visits to make up.",
+)
 def demo(data: str | None, listen: str | None, admin: str | None, visits: int) -> None:
     """Fill a scratch database with a month of shop traffic and serve it."""
     try:

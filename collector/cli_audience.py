@@ -32,7 +32,7 @@ from collector.workers.preview import preview as previewed
 Work = Callable[[Reader], Coroutine[Any, Any, None]]
 
 
-@click.group()
+@click.group(short_help="Who belongs to which audience; a rule tried on a past day.")
 def audience() -> None:
     """Who belongs to which audience; files of members; a rule tried on any past day."""
 

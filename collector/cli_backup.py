@@ -25,7 +25,7 @@ from collector.store.suppressed import FILE as FORGOTTEN
 from collector.workers.retention import SNAPSHOT
 
 
-@click.command()
+@click.command(short_help="Copy the database of a running collector.")
 @config_option
 @data_option
 @click.argument("to", type=click.Path(path_type=Path, file_okay=False))
@@ -79,13 +79,14 @@ def _copy(source: Path, target: Path, shown: Progress) -> int:
         return thread.submit(store.copy, source, part, show).result()
 
 
-@click.command()
-@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.command(short_help="Look through a copy: sound or damaged, and what is in it.")
+@click.argument("file", type=click.Path(path_type=Path, exists=True))
 @json_option
 def verify(file: Path, as_json: bool) -> None:
-    """Look through the database FILE: is it sound, what is in it, up to which event?
+    """Look through the database FILE, or the one in that folder: is it sound, what is in it?
 
     Ends with 0 when it is sound, 1 when it is damaged, 2 when it is no database of a collector."""
+    file = file / DATABASE if file.is_dir() else file
     try:
         found = store.verify(file)
     except CollectorError as error:

@@ -41,7 +41,7 @@ _FORMS = {"ndjson": "ndjson", "csv": "csv", "parquet": "record"}
 quiet_option = click.option("--quiet", "-q", is_flag=True, help="No progress, no summary.")
 
 
-@click.command()
+@click.command(short_help="Write events as NDJSON, CSV or Parquet.")
 @config_option
 @data_option
 @click.argument("to", default="-")
@@ -116,7 +116,7 @@ async def _write(reader: Reader, form: str, file: BinaryIO, wanted: Filter, show
     return count
 
 
-@click.command(name="import")
+@click.command(name="import", short_help="Bring in an export, calls of Segment, or access logs.")
 @config_option
 @data_option
 @click.argument("source", default="-")
@@ -131,8 +131,10 @@ async def _write(reader: Reader, form: str, file: BinaryIO, wanted: Filter, show
 @click.option("--url", help="Where the pages of an access log are [default: the site's origin].")
 @click.option("--skip", multiple=True, help="Paths that are no page, as /api/*; repeatable.")
 @click.option("--again", is_flag=True, help="From the beginning, whatever was imported of it.")
-@click.option("--refused", "refused_file", type=click.File("w"), help="All refused lines, why.")
-@click.option("--admin", metavar="HOST:PORT", help="Of the running collector.")
+@click.option(
+    "--refused", "refused_file", type=click.File("w"), help="A file for all refused lines, and why."
+)
+@click.option("--admin", metavar="HOST:PORT", help="The admin listener [default: admin.listen].")
 @json_option
 @quiet_option
 def import_(

@@ -14,7 +14,7 @@ from collector.store.database import stored_address
 _MARKS = {"wrong": ("✗", "red"), "weak": ("!", "yellow"), "fine": ("✓", "green")}
 
 
-@click.command()
+@click.command(short_help="Look at a site as a browser does; say what to change.")
 @click.argument("url")
 @config_option
 @data_option

@@ -35,7 +35,7 @@ _admin_option = click.option(
 )
 
 
-@click.group()
+@click.group(short_help="How far each upstream is; sending again.")
 def forward() -> None:
     """Each upstream's lag, last error and next try; sending again from an earlier point."""
 
@@ -201,7 +201,7 @@ def message_of(said: bytes) -> str:
     return str(value.get("message", "")) if isinstance(value, dict) else ""
 
 
-@click.command()
+@click.command(short_help="Compare this edge with its centre: is anything lost?")
 @config_option
 @data_option
 @_admin_option

@@ -11,11 +11,13 @@ from typing import TypeVar
 import click
 import msgspec
 
+from collector.app import DATABASE
 from collector.cli_forward import ask
 from collector.config import Config
 from collector.errors import CollectorError
 from collector.ingest.sites import DEFAULT_SITE
 from collector.options import (
+    NO_DATABASE,
     config_option,
     data_option,
     database_of,
@@ -50,7 +52,7 @@ def _of_person(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-@click.command()
+@click.command(short_help="Erase a person everywhere, and prove it.")
 @_of_person
 @click.option("--lift", is_flag=True, help="Let the name be recorded again; erases nothing.")
 @json_option
@@ -104,7 +106,11 @@ def _show(config: Config, report: Report) -> None:
     if report.found_in:
         click.echo(f"NOT gone from: {', '.join(report.found_in)}")
         sys.exit(1)
-    click.echo(f"Searched every file in {config.data}: {report.searched_for} names, none found.")
+    if report.searched_for:
+        count = report.searched_for
+        click.echo(f"Searched every file in {config.data}: {count} names, none found.")
+    else:
+        click.echo("The files were not searched: such a name is found in much that is not of it.")
 
 
 def _lift(config: Config, kind: str, value: str, site: str | None, as_json: bool) -> None:
@@ -116,7 +122,7 @@ def _lift(config: Config, kind: str, value: str, site: str | None, as_json: bool
     click.echo(f'{{"lifted":{lifted}}}' if as_json else f"{lifted} names may be recorded again")
 
 
-@click.command()
+@click.command(short_help="Print all that is stored of a person.")
 @_of_person
 @json_option
 def access(
@@ -134,8 +140,12 @@ def access(
     async def show(finder: Finder) -> None:
         kind, value = named(user, anonymous, email)
         target = await finder.find(kind, value, [site] if site else _sites(config))
+        found = 0
         async for table, row in finder.access(target):
             click.echo(as_line(table, row))
+            found += 1
+        if not found:
+            click.echo(f"Nothing is stored of {kind} {value!r}.", err=True)
 
     try:
         asyncio.run(_reading(config, show))
@@ -220,6 +230,8 @@ def is_running(config: Config) -> bool:
         os.close(claim(Path(config.data)))
     except CollectorError:
         return True
+    except FileNotFoundError:
+        raise CollectorError(NO_DATABASE.format(Path(config.data) / DATABASE)) from None
     except OSError as error:
         raise CollectorError(f"data: {config.data}: {error.strerror}") from None
     return False

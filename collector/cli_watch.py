@@ -45,15 +45,22 @@ _COLOURS = {"page": "green", "screen": "green", "track": "cyan", "identify": "ye
 _HOUR, _DAY = 3_600_000, 86_400_000
 
 
-@click.command()
+@click.command(short_help="Show events as they arrive.")
 @config_option
 @data_option
 @sites_option
 @types_option
 @click.option("--event", "events", multiple=True, help="Of this name; repeatable.")
 @click.option("--user", help="Of this user or anonymous id.")
-@click.option("--lines", "-n", type=click.IntRange(0, 10_000), default=10, show_default=True)
-@click.option("--follow/--no-follow", default=True, help="Go on until broken off.")
+@click.option(
+    "--lines",
+    "-n",
+    type=click.IntRange(0, 10_000),
+    default=10,
+    show_default=True,
+    help="How many of those before.",
+)
+@click.option("--follow/--no-follow", default=True, help="Go on until Ctrl-C.")
 @json_option
 def tail(
     file: Path | None,
@@ -121,14 +128,20 @@ def _brief(
     return said
 
 
-@click.command()
+@click.command(short_help="Show visitors, views, events, purchases and leads.")
 @config_option
 @data_option
-@click.option("--since", type=Moment(), default="7d", show_default=True, help="As --until.")
+@click.option("--since", type=Moment(), default="7d", show_default=True, help="From then on.")
 @until_option
 @click.option("--site", help="Of this site [default: all].")
 @click.option("--bots", is_flag=True, help="Known bots too.")
-@click.option("--top", type=click.IntRange(0, 100), default=8, show_default=True)
+@click.option(
+    "--top",
+    type=click.IntRange(0, 100),
+    default=8,
+    show_default=True,
+    help="How many pages, referrers and events.",
+)
 @json_option
 def stats(
     file: Path | None,
@@ -186,14 +199,15 @@ def _told(
         datetime.fromtimestamp(at / 1000, UTC).strftime(places)
         for at in (bounds[0], bounds[-1] - 1)
     )
-    said = [colour(f"{safe(question.site or 'all sites')}, {first} to {last} (UTC)", bold=True)]
+    whose = safe(question.site or "all sites") + ("" if question.bots else ", without known bots")
+    said = [colour(f"{whose}, {first} to {last} (UTC)", bold=True)]
     step = "day" if unit == _DAY else "hour"
     for name in ("visitors", "views", "events"):
         said.append(f"  {name:9} {found[name]:>12,}  {line(chart[name])}  a {step}")
     said.append(f"  {'leads':9} {found['leads']:>12,}")
     said.append(f"  {'purchases':9} {found['purchases']:>12,}")
     for money in found["revenue"]:
-        said.append(f"  {safe(money['currency'] or '-'):9} {money['micros'] / 1e6:>12,.2f}")
+        said.append(f"  {safe(money['currency'] or 'currency?'):9} {money['micros'] / 1e6:>12,.2f}")
     for name, title in (("path", "pages"), ("referrer", "from"), ("event", "events")):
         said += _bars(title, lists[name])
     if behind:
@@ -267,7 +281,7 @@ def list_(config: Config, wanted: refusals.Refusals, limit: int, body: bool, as_
                 click.echo(colour(f"    {safe(text)}", dim=True))
         if not as_json:
             said = ", ".join(f"{count:,} {safe(code)}" for code, count in counts.items())
-            click.echo(f"Kept: {said or 'none'}.", err=True)
+            click.echo(f"Refused: {said or 'none'}.", err=True)
 
     _reading(config, work)
 

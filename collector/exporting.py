@@ -105,7 +105,7 @@ class Parquet:
             import duckdb
         except ImportError:
             raise CollectorError(
-                "Parquet needs duckdb: pip install 'edge-collector[parquet]'"
+                "Parquet needs duckdb: pip install '.[parquet]' in the checkout"
             ) from None
         self._folder = tempfile.TemporaryDirectory(prefix="collector-export-")
         self._pipe = Path(self._folder.name) / "rows"

@@ -3,6 +3,7 @@ floor."""
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import ssl
@@ -113,6 +114,8 @@ class Listeners:
             await site.start()
         except OSError as error:
             why = os.strerror(error.errno) if error.errno else str(error)
+            if error.errno == errno.EADDRINUSE:
+                why += f"; choose another (--{'listen' if name == 'public' else name})"
             raise CollectorError(f"{setting}: cannot listen on {listen}: {why}") from None
 
 

@@ -34,6 +34,9 @@ data_option = click.option(
 )
 
 
+NO_DATABASE = "{}: there is no database: has `collector serve` been run?"
+
+
 def say_error(error: Exception) -> NoReturn:
     click.echo(f"Error: {error}", err=True)
     raise SystemExit(2)
@@ -50,7 +53,7 @@ def database_of(folder: Path) -> Path:
     """The database in a data folder. Raises CollectorError where there is none."""
     path = folder / DATABASE
     if not path.exists():
-        raise CollectorError(f"{path}: there is no database: has `collector serve` been run?")
+        raise CollectorError(NO_DATABASE.format(path))
     return path
 
 

@@ -61,7 +61,7 @@ async def test_a_backup_under_load_has_all_that_was_acknowledged_before_it(tmp_p
         assert before <= {row[1] for row in copied}
         assert len(copied) >= 20_000 + len(before)
         assert copied == rows(data / "collector.db", mark)
-    code, out, said = await run("verify", "--json", str(to / "collector.db"))
+    code, out, said = await run("verify", "--json", str(to))
     found = json.loads(out)
     assert (code, found["sound"], found["last_seq"]) == (0, True, mark)
     assert found["counts"]["events"] == len(copied)

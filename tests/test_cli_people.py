@@ -77,6 +77,15 @@ async def test_the_search_for_names_leaves_sqlite_its_locks(idle):
     assert (process.returncode, unheld.decode()) == (0, "")
 
 
+async def test_a_word_of_the_schema_is_no_name_left_behind(idle):
+    collector = await told(idle)
+    code, said = await collector_command(collector, "forget", "--user", "nobody")
+    assert code == 0, said
+    assert "were not searched" in said
+    code, said = await collector_command(collector, "access", "--user", "nobody")
+    assert (code, said) == (0, "Nothing is stored of user 'nobody'.\n")
+
+
 async def test_on_a_stopped_collector(idle):
     collector = await told(idle)
     before = collector.rows("SELECT * FROM people")

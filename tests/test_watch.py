@@ -126,7 +126,7 @@ async def test_rejected_events_are_listed_with_their_reason(busy):
     assert json.loads(row["body"])["type"] == "track"
     for options in (("--code", "other"), ("--site", "nobody"), ("--until", "1h")):
         _, said, counts = await command(busy, "rejected", "list", *options)
-        assert (said, counts) == ("", "Kept: none.\n"), options
+        assert (said, counts) == ("", "Refused: none.\n"), options
 
 
 def test_without_a_database_it_is_said_where_one_was_looked_for(tmp_path):

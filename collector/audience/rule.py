@@ -153,7 +153,8 @@ def link(rules: Mapping[str, Node]) -> dict[str, Node]:
                 return Not(replaced(rule, trail))
             case Member(name):
                 if name not in rules:
-                    raise RuleError(f"audience {trail[-1]}: there is no audience {name!r}")
+                    of = f"audience {trail[-1]}: " if trail[-1] else ""
+                    raise RuleError(f"{of}there is no audience {name!r}")
                 return linked(name, trail)
         return node
 

@@ -70,7 +70,9 @@ async def examine(url: str, options: Options) -> AsyncIterator[Finding]:
         if not seen.ok:
             said = seen.failure or f"answers {seen.status}"
             change = "give an address that a visitor's browser can open"
-            if "certificate" in said.lower():
+            if "wrong version number" in said.lower():
+                change = "nothing speaks TLS there; for a page without it, write http://"
+            elif "certificate" in said.lower():
                 change = "renew the certificate, with the certificates that lead to its root"
             yield Finding("wrong", "page", f"{url}: {said}", change)
             return

@@ -376,6 +376,12 @@ def fold(connection: sqlite.Connection, rewrite: bool) -> None:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
+def schema(connection: sqlite.Connection) -> str:
+    """The text of the schema, in lower case: its words stand in the file of any collector."""
+    row = connection.execute("SELECT group_concat(sql, ' ') FROM sqlite_schema").fetchone()
+    return str(row[0]).lower()
+
+
 def known_names(connection: sqlite.Connection) -> list[tuple[str, str, str]]:
     found = connection.execute("SELECT site, kind, value FROM person_keys").fetchall()
     return [(site, kind, value) for site, kind, value in found]

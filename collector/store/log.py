@@ -215,7 +215,9 @@ def claim(folder: Path) -> int:
         fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(mark)
-        raise CollectorError(f"data: another collector runs on {folder}") from None
+        raise CollectorError(
+            f"data: another collector runs on {folder}; --data names another folder"
+        ) from None
     return mark
 
 

@@ -30,7 +30,8 @@ class Kafka:
     def __init__(self, settings: Forward) -> None:
         if AIOKafkaProducer is None:
             raise CollectorError(
-                f"forward {settings.name}: Kafka needs aiokafka: pip install edge-collector[kafka]"
+                f"forward {settings.name}: Kafka needs aiokafka: "
+                "pip install '.[kafka]' in the checkout"
             )
         self._settings = settings
         self._producer: Any = None

@@ -115,17 +115,19 @@ class Eraser(Finder):
         """Raises CollectorError when the store cannot do it; what was done stays done."""
         removed: Counter[str] = Counter()
         found: list[str] = []
+        schema = await self._reader.run(erase.schema)
+        needles = [needle for needle in target.everywhere if needle not in schema]
         async with self._busy:
             self.suppressed.add(target.names)
             after, last = -1, await self._reader.run(erase.last_seq)
             while await self._erase_events(target, after, last, removed) or after < 0:
                 await self._erase_people(target, removed)
                 # Where it concerns some sites only, others may hold the names with good reason.
-                found = await self._prove(target.everywhere)
+                found = await self._prove(needles)
                 # What had been accepted before the names were on the list is in the log by now.
                 after, last = last, await self._reader.run(erase.last_seq)
         counts = {table: count for table, count in removed.items() if count}
-        return Report(len(target.people), len(target.names), counts, len(target.needles), found)
+        return Report(len(target.people), len(target.names), counts, len(needles), found)
 
     async def _erase_events(
         self, target: erase.Target, after: int, last: int, removed: Counter[str]
