@@ -163,6 +163,9 @@ def stats(
     if len(bounds) > 1000:
         raise click.BadParameter("expected a range of at most 1000 days", param_hint="--since")
     question = reports.Question(start, bounds[-1], site, bots=bots)
+    config = load_config(file, data=data)
+    if config.profile == "edge":
+        say_error(CollectorError('profile: an "edge" counts nothing; ask the centre'))
 
     async def work(reader: Reader) -> None:
         behind = await reader.run(_behind)  # first: what is counted meanwhile is not told twice
@@ -178,7 +181,7 @@ def stats(
         else:
             click.echo("\n".join(_told(question, unit, bounds, found, chart, lists, behind)))
 
-    _reading(load_config(file, data=data), work)
+    _reading(config, work)
 
 
 def _behind(connection: Any) -> int:

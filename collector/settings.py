@@ -92,7 +92,9 @@ def _explain(text: str, source: str) -> str:
     if "unknown field" in text:
         name = text.split("`")[1]
         path = f"{path}.{name}" if path else name
-        close = difflib.get_close_matches(path, [p for p, _, _ in declared()], n=1, cutoff=0.6)
+        close = difflib.get_close_matches(
+            path, [*Config.__struct_fields__, *(p for p, _, _ in declared())], n=1, cutoff=0.6
+        )
         text = "there is no such setting" + (f"; did you mean {close[0]}?" if close else "")
     if "matching regex" in text:
         text = _EXPECTED.get(path.split(".")[-1], text)

@@ -96,6 +96,7 @@ def test_a_secret_file_that_is_missing_is_named():
         ("[http]\nlisten = 5", "http.listen: expected str, got int"),
         ('[http]\nlisten = "8080"', "http.listen: expected HOST:PORT, as 127.0.0.1:8080"),
         ('[http]\nlisten = "h:70000"', "http.listen: expected a port up to 65535"),
+        ('[[sites]]\nname = "a"', "sites: there is no such setting; did you mean site?"),
         ('[http]\nlisen = "x"', "http.lisen: there is no such setting; did you mean http.listen?"),
         ("[htp]\n", "htp: there is no such setting"),
         ("[http]\nkeepalive_s = 0", "http.keepalive_s: expected float > 0.0"),

@@ -89,6 +89,13 @@ async def test_tail_goes_on_as_events_arrive_and_ends_when_broken_off(busy):
     assert (process.returncode, err) == (0, b"")
 
 
+async def test_stats_of_an_edge_say_where_the_counts_are(busy, monkeypatch):
+    monkeypatch.setenv("COLLECTOR__PROFILE", "edge")
+    code, said, error = await command(busy, "stats")
+    assert (code, said) == (2, "")
+    assert "ask the centre" in error
+
+
 async def test_stats_count_what_is_there(busy):
     async with asyncio.timeout(60):
         while True:
