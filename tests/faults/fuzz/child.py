@@ -1,6 +1,7 @@
 """`python -m tests.faults.fuzz.child TARGET [libFuzzer's options and folders]`: one process that
 fuzzes one target, led by what it sees of the collector's code."""
 
+import os
 import sys
 import time
 
@@ -22,7 +23,8 @@ def main() -> None:
         took = time.process_time() - began
         assert took < LONGEST_S, f"{took:.1f} s for {len(data)} bytes"
 
-    atheris.Setup([sys.argv[0], *sys.argv[2:]], one)
+    # libFuzzer starts itself again where it merges corpora: run.py says by what.
+    atheris.Setup([os.environ.get("FUZZ_SELF", sys.argv[0]), *sys.argv[2:]], one)
     atheris.Fuzz()
 
 

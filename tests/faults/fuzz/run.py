@@ -10,15 +10,17 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from tests.faults.fuzz import corpus
 from tests.faults.results import record
 
+_CHILD = "tests.faults.fuzz.child"
 _RSS_MB = 2048
 _LONGEST = 4096
-_KEPT_BYTES = 60_000  # of a target's corpus in the repository
+_KEPT_BYTES = 30_000  # of a target's corpus in the repository
 _DONE = re.compile(r"^#(\d+)\tDONE|stat::number_of_executed_units:\s*(\d+)", re.M)
 _LINE = re.compile(r"^#(\d+)\s", re.M)
 _PEAK = re.compile(r"stat::peak_rss_mb:\s*(\d+)")
@@ -50,10 +52,11 @@ def fuzz(target: str, work: Path, seconds: int) -> Round:
     return _child(target, [*options, str(folder)], folder)
 
 
-def _child(target: str, arguments: list[str], folder: Path) -> Round:
+def _child(target: str, arguments: list[str], folder: Path, env: Mapping[str, str] = {}) -> Round:
     before = os.times()
     done = subprocess.run(
-        [sys.executable, "-m", "tests.faults.fuzz.child", target, *arguments],
+        [sys.executable, "-m", _CHILD, target, *arguments],
+        env={**os.environ, **env},
         capture_output=True,
         text=True,
         errors="replace",
@@ -101,9 +104,12 @@ def note(done: Round) -> None:
 
 def keep(target: str, work: Path) -> int:
     """The smallest inputs that still see all that the corpus under `work` sees."""
-    with tempfile.TemporaryDirectory() as made:
+    with tempfile.TemporaryDirectory() as made, tempfile.NamedTemporaryFile("w") as itself:
+        itself.write(f'#!/bin/sh\nexec {sys.executable} -m {_CHILD} {target} "$@"\n')
+        itself.flush()
+        Path(itself.name).chmod(0o700)
         arguments = ["-merge=1", f"-max_len={_LONGEST}", made, str(work / target)]
-        _child(target, arguments, Path(made))
+        _child(target, arguments, Path(made), {"FUZZ_SELF": f"/bin/sh {itself.name}"})
         inputs = sorted((f.read_bytes() for f in Path(made).iterdir()), key=len)
     kept, size = [], 0
     for data in inputs:
