@@ -290,6 +290,8 @@ class App:
             waited = time.monotonic() - started
             idle = self._server.open_connections > 0 and waited < http.stop_idle_s
             if not idle:
+                for _ in range(2):  # the loop reads what came while it had no time to look
+                    await asyncio.sleep(0)
                 self._server.close_idle()
             bodies = self._routes.reading > 0 and waited < http.stop_body_s
             answers = self._service.in_flight > 0 and waited < http.stop_send_s

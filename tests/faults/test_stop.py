@@ -21,6 +21,7 @@ ROUNDS = rounds_of(3, 200)
 FOLDER_ROUNDS = 20  # then a new folder: the oracle reads all rows after every stop
 BODY_BYTES = 5000
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+ASK = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 ALLOWED_S = 5  # what the contract gives a stop
 
 
@@ -172,6 +173,24 @@ async def test_a_body_completed_during_the_stop_is_stored(tmp_path: Path) -> Non
         assert b'{"success":true}' in await rest_of(reader)
         assert await collector.wait(ALLOWED_S) == 0
         assert [row["message_id"] for row in collector.rows()] == ["late"]
+
+
+async def test_a_request_that_came_while_the_process_had_no_time_is_answered(
+    tmp_path: Path,
+) -> None:
+    """On a busy machine: the time for further requests has passed before the loop has looked."""
+    async with Collector(tmp_path) as collector, connection(collector) as (reader, writer):
+        async with asyncio.timeout(20):
+            writer.write(ASK)
+            assert (await reader.readuntil(b"ok\n")).startswith(b"HTTP/1.1 200 OK")
+            collector.kill(signal.SIGTERM)
+            await asyncio.sleep(0.15)
+            collector.kill(signal.SIGSTOP)
+            writer.write(ASK)
+            await asyncio.sleep(0.6)
+            collector.kill(signal.SIGCONT)
+            assert (await reader.read()).startswith(b"HTTP/1.1 200 OK")
+        assert await collector.wait(ALLOWED_S) == 0
 
 
 async def test_idle_connections_do_not_hold_the_stop(tmp_path: Path) -> None:
