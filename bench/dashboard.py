@@ -24,7 +24,17 @@ from bench.process import Collector, scratch_folder
 from bench.result import Run
 from bench.rooms import Stopwatch
 from bench.traffic import SHAPES
-from bench.viewer import FILTERS, RANGES, TOKEN, UNRANGED, Viewer, Watching, calls, run_of
+from bench.viewer import (
+    FILTERS,
+    RANGES,
+    SEARCH,
+    TOKEN,
+    UNRANGED,
+    Viewer,
+    Watching,
+    calls,
+    run_of,
+)
 from collector.app import DATABASE
 from collector.people.identity import USER, number
 from collector.store import cursors, rollups
@@ -37,6 +47,7 @@ from collector.workers.rollups import Rollups
 # The window is read from the log at each start, as the filled one has no record of it.
 _SETTINGS = {"COLLECTOR__ADMIN__TOKEN": TOKEN, "COLLECTOR__STORE__DEDUPE_IDS": "100000"}
 _SHAPE = "batch20"
+_USUAL = 30  # days that the viewer beside ingest looks at
 
 
 @bench(
@@ -44,6 +55,7 @@ _SHAPE = "batch20"
     click.option("--people", type=int, help="[default: a tenth as many]"),
     click.option("--folder", help="Filled if it is not there, and kept: to measure in pieces."),
     click.option("--rounds", type=int, default=20, show_default=True, help="Of each warm call."),
+    click.option("--days", type=int, multiple=True, help="Ranges [default: 1, 7, 30, 90, 365]."),
     click.option("--part", type=click.Choice(["all", "pages", "ingest"]), default="all"),
 )
 def dashboard(plan: Plan) -> tuple[list[Run], dict[str, float]]:
@@ -58,7 +70,9 @@ def dashboard(plan: Plan) -> tuple[list[Run], dict[str, float]]:
             runs.append(uvloop.run(_prepared(folder / DATABASE, own["people"], events)))
         figures: dict[str, float] = {}
         if own["part"] != "ingest":
-            runs += _cold(folder) + _warm(folder, 2 if plan.quick else own["rounds"])
+            days = tuple(own["days"]) or ((_USUAL,) if plan.quick else RANGES)
+            runs += _asked(folder, days, 1, "cold")
+            runs += _asked(folder, days, 2 if plan.quick else own["rounds"], "warm")
             figures |= _worst(runs)
         if own["part"] != "pages":
             beside, more = _beside(folder, plan.pick(1, 20), int(plan.pick(16, 256)))
@@ -98,38 +112,30 @@ def _serving(folder: Path) -> Kept:
     return Kept(_SETTINGS, folder)
 
 
-def _all() -> dict[tuple[str, str, int], list[str]]:
+def _all(ranges: tuple[int, ...]) -> dict[tuple[str, str, int], list[str]]:
     """Addresses by page, filters and days."""
     person = f"{number(year.SITE, USER, 'u5') & (1 << 64) - 1:016x}"
     found: dict[tuple[str, str, int], list[str]] = defaultdict(list)
     for page, paths in UNRANGED.items():
         found[page, "none", 0] = [f"/api/{path.format(person=person)}" for path in paths]
-    for days in RANGES:
+    found["people", "part", 0] = [f"/api/{SEARCH}"]
+    for days in ranges:
         for kind in FILTERS:
             for page, path in calls(days, kind):
                 found[page, kind, days].append(path)
     return found
 
 
-def _cold(folder: Path) -> list[Run]:
-    return _asked(folder, 1, "cold")
-
-
-def _warm(folder: Path, times: int) -> list[Run]:
-    return _asked(folder, times, "warm")
-
-
-def _asked(folder: Path, times: int, load: str) -> list[Run]:
+def _asked(folder: Path, ranges: tuple[int, ...], times: int, load: str) -> list[Run]:
     runs = []
     with _serving(folder) as collector:
         viewer, progress = Viewer(collector), Progress(f"pages, {load}", 0)
-        for (page, kind, days), paths in _all().items():
+        for (page, kind, days), paths in _all(ranges).items():
             micros = array("I")
             for path in paths:
                 if load == "warm":
                     viewer.ask(path)
-                rounds = times if kind != "two" else 1  # they take seconds
-                micros.extend(viewer.ask(path, load == "cold") for _ in range(rounds))
+                micros.extend(viewer.ask(path, load == "cold") for _ in range(times))
                 progress.tick(f"{page}, {kind}, {days} days")
             runs.append(run_of(page, kind, load, days, micros))
         viewer.close()
@@ -154,13 +160,13 @@ def _beside(folder: Path, seconds: float, connections: int) -> tuple[list[Run], 
         peak = load.peak(collector, _SHAPE, pool, seconds / 2, connections)
         rate = peak.events_per_s / SHAPES[_SHAPE] / 2
         alone = load.offered(collector, _SHAPE, pool, rate, seconds, connections)
-        watching = Watching(Viewer(collector), RANGES[0], 0.1)
+        watching = Watching(Viewer(collector), _USUAL, 0.1)
         watching.start()
         beside = load.offered(collector, _SHAPE, pool, rate, seconds, connections)
         watching.end()
         behind = _behind(collector)
     alone.at, beside.at = {"viewers": 0}, {"viewers": 1}
-    seen = run_of("viewer", "none and one", "beside", RANGES[0], watching.micros)
+    seen = run_of("viewer", "none and one", "beside", _USUAL, watching.micros)
     assert seen.latency and alone.cpu_s and beside.cpu_s
     return [peak, alone, beside, seen], {
         "dashboard.ingest.with_over_without": round(

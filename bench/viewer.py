@@ -33,11 +33,13 @@ PAGES = {
     ),
 }
 UNRANGED = {
-    "people": ("people?q=", "people?q=u77%40example.com", "people/{person}"),
+    "people": ("people?q=", "people?q=u75", "people/{person}"),
     "live": ("sites",),
     "audiences": ("audiences",),
     "system": ("system", "forward"),
 }
+# A part of an address: all people are looked through, and the page says how far that is.
+SEARCH = "people?part=1&q=77%40example"
 FILTERS = {
     "none": ({},),
     "one": (
@@ -49,9 +51,13 @@ FILTERS = {
         {"browser": "Chrome"},
         {"type": "page"},
     ),
-    "two": ({"device": "Desktop", "browser": "Firefox"},),
+    "two": (
+        {"device": "Desktop", "browser": "Firefox"},
+        {"path": "/p/77", "referrer": "r7.example"},
+        {"type": "page", "campaign": "c4"},
+    ),
 }
-RANGES = (30, 365)
+RANGES = (1, 7, 30, 90, 365)  # days; the page offers these
 ZONE = "Europe/Vienna"
 
 
@@ -73,6 +79,7 @@ class Viewer:
     def __init__(self, collector: Collector) -> None:
         host, port = collector.admin.split(":")
         self._connection = http.client.HTTPConnection(host, int(port), timeout=60)
+        _await_open(self._connection)
         self._file = collector.folder / collector.database
 
     def ask(self, path: str, cold: bool = False) -> int:
@@ -90,6 +97,18 @@ class Viewer:
 
     def close(self) -> None:
         self._connection.close()
+
+
+def _await_open(connection: http.client.HTTPConnection, limit_s: float = 30) -> None:
+    """The admin listener opens a moment after the public one."""
+    until = time.monotonic() + limit_s
+    while True:
+        try:
+            return connection.connect()
+        except ConnectionRefusedError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.02)
 
 
 def drop(path: Path) -> None:

@@ -11,7 +11,7 @@ from collector.store.reports import Asked, Question, condition, number_of
 from collector.store.sums import DAY, Marks
 
 _HIT: dict[str, tuple[tuple[str, int], ...]] = {"path": (("view", 1),), "event": ()}
-_FEW = 5_000  # are looked up one by one
+_FEW = 20_000  # are looked up one by one
 
 
 def of_question(
@@ -76,8 +76,9 @@ def _among(connection: sqlite.Connection, question: Question, found: Marks) -> M
     where, seqs = condition(connection, question), found.seqs.tolist()
     kept: set[int] = set()
     if len(seqs) > _FEW:
+        wanted = set(seqs)
         for (passed,) in hits.scan(connection, where, ("seq",)):
-            kept.update(passed)
+            kept |= wanted.intersection(passed)
     else:
         said = f"seq IN (SELECT value FROM json_each(?)) AND {where.said}"
         text = msgspec.json.encode(seqs).decode()
