@@ -63,5 +63,5 @@ class Served:
             db.row_factory = sqlite3.Row
             rows = [dict(row) for row in db.execute(sql, values)]
         for row in rows:
-            row.update({name: json.loads(row[name]) for name in JSON_COLUMNS if row[name]})
+            row.update({name: json.loads(row[name]) for name in JSON_COLUMNS if row.get(name)})
         return rows

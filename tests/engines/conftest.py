@@ -96,7 +96,7 @@ class Collector(Served):
 
     async def start(self) -> None:
         await super().start()
-        self.key = self.key or (await self.snippet()).split('"key": "')[1].split('"')[0]
+        self.key = self.key or self.select("SELECT key FROM site_keys")[0]["key"]
 
     async def file(self, path: str) -> str:
         async with aiohttp.ClientSession() as http, http.get(self.url + path) as answer:
