@@ -1,11 +1,13 @@
 """The rules of docs/PEOPLE.md, one by one, on a real database."""
 
+import gc
 import json
 import re
 
 import pytest
 
 from collector.people.identity import JUNK
+from collector.people.project import Projection
 from tests.workers.people import make_event, world
 
 
@@ -224,3 +226,18 @@ async def test_hostile_text_in_the_log_stops_nobody(log):
 async def test_without_audiences_nobody_is_noted_for_them(log):
     await log.tell(event("m1", 1, anonymous_id="v"), event("m2", 2, anonymous_id="v", user_id="u"))
     assert await log.sql("SELECT * FROM person_changes") == []
+
+
+async def test_a_step_leaves_nothing_to_the_garbage_collector(log):
+    gc.collect()
+    gc.disable()
+    try:
+        await log.tell(
+            event("a", 1, anonymous_id="v", user_id="ada"),
+            lead("b", 2, "ada@example.com", anonymous_id="v"),
+            bought("c", 3, {"total": 1, "currency": "EUR"}, user_id="ada"),
+        )
+        left = [type(one).__name__ for one in gc.get_objects() if isinstance(one, Projection)]
+    finally:
+        gc.enable()
+    assert left == []
