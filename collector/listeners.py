@@ -28,6 +28,28 @@ _SHUTDOWN_S = 0.1
 _LOOK_S = 10.0
 
 
+def ingest_server(
+    http: Http, routes: Routes, service: Service, hot: bool, **more: object
+) -> IngestServer:
+    """The public listener's, within the limits of the settings; `more` goes to aiohttp."""
+    return IngestServer(
+        routes,
+        service,
+        hot=hot,
+        max_connections=http.max_connections,
+        rest_s=http.refused_rest_s,
+        unread_s=http.unread_timeout_s,
+        keepalive_timeout=http.keepalive_s,
+        max_line_size=8190,
+        max_field_size=http.max_header_bytes,
+        max_headers=http.max_headers,
+        read_bufsize=65536,
+        lingering_time=1.0,
+        access_log=None,
+        **more,
+    )
+
+
 class Listeners:
     """Sockets handed over by a service manager are used in place of the addresses in the
     settings: they stay open over a restart, so that no connection is refused meanwhile."""
@@ -44,21 +66,7 @@ class Listeners:
         if hot and (reason := lane.unsupported()):
             log.warning("the hot lane is off: %s", reason)
             hot = False
-        server = IngestServer(
-            routes,
-            service,
-            hot=hot,
-            max_connections=http.max_connections,
-            rest_s=http.refused_rest_s,
-            unread_s=http.unread_timeout_s,
-            keepalive_timeout=http.keepalive_s,
-            max_line_size=8190,
-            max_field_size=http.max_header_bytes,
-            max_headers=http.max_headers,
-            read_bufsize=65536,
-            lingering_time=1.0,
-            access_log=None,
-        )
+        server = ingest_server(http, routes, service, hot)
         if http.tls_certificate:
             self._certificate = Certificate(http)
             self._certificate.start()

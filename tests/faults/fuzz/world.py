@@ -21,6 +21,7 @@ from collector.ingest.routes import Routes
 from collector.ingest.service import Service
 from collector.ingest.sites import Sites
 from collector.ingest.visitor import Visitors
+from collector.listeners import ingest_server
 from collector.metrics import Metrics
 from collector.settings import load
 from collector.store import database as db
@@ -162,24 +163,8 @@ class World:
         )
 
     def server(self, loop: asyncio.AbstractEventLoop, hot: bool) -> IngestServer:
-        http = self.config.http
         routes = Routes(self.config, self.service, _ready, _NoDesk())  # type: ignore[arg-type]
-        return IngestServer(
-            routes,
-            self.service,
-            hot=hot,
-            max_connections=http.max_connections,
-            rest_s=http.refused_rest_s,
-            unread_s=http.unread_timeout_s,
-            loop=loop,
-            keepalive_timeout=http.keepalive_s,
-            max_line_size=8190,
-            max_field_size=http.max_header_bytes,
-            max_headers=http.max_headers,
-            read_bufsize=65536,
-            lingering_time=1.0,
-            access_log=None,
-        )
+        return ingest_server(self.config.http, routes, self.service, hot, loop=loop)
 
 
 class _NoDesk:
