@@ -89,6 +89,6 @@ tests/clients/node_modules/.done: tests/clients/package.json tests/clients/packa
 
 .PHONY: browser
 browser:
-	@PATH=$$PATH:/usr/sbin; for program in chromium firefox-esr WebKitWebDriver Xvfb haproxy nginx; do command -v $$program; done \
-		| grep -c . | grep -qx 6 || { $(APT) chromium firefox-esr webkit2gtk-driver xvfb haproxy nginx; }
+	@PATH=$$PATH:/usr/sbin; for program in chromium curl firefox-esr WebKitWebDriver Xvfb haproxy nginx; do command -v $$program; done \
+		| grep -c . | grep -qx 7 || { $(APT) chromium curl firefox-esr webkit2gtk-driver xvfb haproxy nginx; }
 	@command -v cc >/dev/null || { $(APT) gcc libc6-dev; }
