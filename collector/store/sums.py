@@ -27,6 +27,8 @@ _bytes = msgspec.msgpack.Decoder(tuple[bytes, bytes, bytes]).decode
 CellKey = tuple[int, int, int, int, int, int]
 # dimension, value, start of the day, site, bot
 DayKey = tuple[int, int, int, int, int]
+# the same, and what tells parts of a day's marks apart
+MarkKey = tuple[int, int, int, int, int, int]
 
 
 class Cell(msgspec.Struct):

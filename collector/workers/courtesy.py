@@ -39,7 +39,7 @@ class Courtesy:
             yield
             return
         async with self._turn:
-            await self._rest(self._next_at - time.perf_counter())
+            await self._rest()
             started = time.perf_counter()
             yield
             now = time.perf_counter()
@@ -64,7 +64,8 @@ class Courtesy:
         """Nobody rests any more."""
         self._stopping.set()
 
-    async def _rest(self, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(max(0.0, seconds)):
-                await self._stopping.wait()
+    async def _rest(self) -> None:
+        while self.busy and (left := self._next_at - time.perf_counter()) > 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(left, _LOOK_S)):
+                    await self._stopping.wait()

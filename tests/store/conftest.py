@@ -90,6 +90,7 @@ async def counted(idle: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     the last events are not."""
     monkeypatch.setattr(seals, "BLOCK", 97)
     monkeypatch.setattr(seals, "ZONE", 24)
+    monkeypatch.setattr(seals, "PART_BYTES", 100)
     monkeypatch.setattr(rollups, "_SHORTEST_REST_S", 0.0)
     monkeypatch.setattr(rollups.Rollups.__init__, "__defaults__", (150,))
     collector = await idle.start()

@@ -9,6 +9,7 @@ from collector.admin import ranges
 from collector.store import funnels, hits, reports, retention
 from collector.store.hits import DIMENSIONS
 from collector.store.reports import Question
+from collector.store.sums import Marks
 
 NOW = 1_795_500_000_000  # as in `counted`
 ZONES = ["Europe/Vienna", "Asia/Kathmandu"]
@@ -90,6 +91,21 @@ async def test_a_funnel_is_what_walking_through_the_events_gives(counted, filter
     found = (first["visitors"], second["visitors"], second["wait_s"])
     assert found == walked(counted, PAGE, VIEWED, where)
     assert filters or found[1] > 5
+
+
+async def test_a_days_marks_lie_in_parts_that_are_not_written_again_once_they_are_full(counted):
+    rows = counted.rows("SELECT * FROM rollup_marks")
+    parts = {}
+    for row in rows:
+        parts.setdefault(tuple(row)[:5], []).append((row["first"], row["marks"]))
+    assert max(map(len, parts.values())) > 2
+    for of_day in parts.values():
+        assert all(len(marks) >= 100 for _, marks in sorted(of_day)[:-1])
+    numbers = [seq for row in rows for seq in Marks(row["marks"]).seqs]
+    marked = counted.rows(
+        "SELECT seq FROM hits WHERE (view OR event) AND seq <= (SELECT max(last) FROM hit_blocks)"
+    )
+    assert sorted(numbers) == sorted(row["seq"] for row in marked)
 
 
 async def test_who_is_forgotten_is_in_no_count(counted, monkeypatch):

@@ -46,6 +46,19 @@ async def test_after_a_step_at_a_peak_all_rest_many_times_as_long(monkeypatch):
     assert time.perf_counter() - started > 0.15  # 20 times 10 ms and more
 
 
+async def test_when_the_peak_is_over_nobody_rests_any_longer(monkeypatch):
+    monkeypatch.setattr(courtesy, "_LOOK_S", 0.01)
+    monkeypatch.setattr(courtesy, "_BUSY", 10)
+    looks = [True, True, True]  # at the beginning of the turn, and twice in the rest
+    made, log = Courtesy(lambda: bool(looks) and looks.pop()), []
+    made._next_at = time.perf_counter() + 3600
+    await asyncio.sleep(0.02)
+    async with asyncio.timeout(10):
+        await steps(made, "a", log, 1)
+    assert log
+    assert not looks
+
+
 async def test_a_stop_ends_all_rests(monkeypatch):
     monkeypatch.setattr(courtesy, "_LOOK_S", 3600)
     made, log = Courtesy(lambda: False), []
