@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 import aiosqlite
+import msgspec
 from pysqlite3 import dbapi2 as sqlite
 
 from collector.errors import BadRow, CollectorError, Damaged, StoreUnavailable
@@ -41,6 +42,9 @@ _UNAVAILABLE = {
     26: "not a database",
 }
 _DAMAGED = {11, 26}
+# What reading a database can raise: what is no text, or not what a column of ours holds, was
+# damaged within a page that SQLite finds nothing wrong with.
+UNREADABLE = (sqlite.Error, UnicodeDecodeError, msgspec.DecodeError)
 
 
 class Database:
@@ -64,7 +68,7 @@ class Database:
         """
         try:
             return cast(T, await on_thread(self._connection, work, *args, **kwargs))
-        except (sqlite.Error, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise translate(error, self.path) from error
 
     async def close(self) -> None:
@@ -95,7 +99,7 @@ async def open_database(path: Path, durability: str, checkpoint_pages: int) -> D
         return await _open(path, durability, checkpoint_pages)
     except CollectorError as error:
         raise CollectorError(f"{path}: {error}") from None
-    except (sqlite.DatabaseError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         if code_of(error) not in _DAMAGED:
             raise CollectorError(f"{path}: {translate(error)}") from error
         return await begin_anew(path, durability, checkpoint_pages, error)
@@ -119,7 +123,7 @@ async def _open(path: Path, durability: str, checkpoint_pages: int) -> Database:
     connection = aiosqlite.Connection(lambda: _connect(path), 64)
     try:
         await connection
-    except (sqlite.Error, UnicodeDecodeError):
+    except UNREADABLE:
         connection._thread.join()  # on its way out, and not to report to a loop that is gone
         raise
     try:
@@ -274,7 +278,7 @@ def _rescue(path: Path) -> dict[str, list[Any]]:
         for table in ("site_keys", "meta"):
             try:
                 rescued[table] = connection.execute(f"SELECT * FROM {table}").fetchall()  # noqa: S608
-            except (sqlite.Error, UnicodeDecodeError):
+            except UNREADABLE:
                 continue
     finally:
         connection.close()
@@ -311,7 +315,7 @@ def translate(error: Exception, path: Path | None = None) -> StoreUnavailable | 
 def code_of(error: Exception) -> int:
     """SQLite's primary result code. Of a message that is no text (it names what was read of a
     damaged schema) only the UnicodeDecodeError is left."""
-    if isinstance(error, UnicodeDecodeError):
+    if isinstance(error, UnicodeDecodeError | msgspec.DecodeError):
         return int(sqlite.SQLITE_CORRUPT)
     return int(getattr(error, "sqlite_errorcode", 1)) & 0xFF  # the module's own errors have none
 

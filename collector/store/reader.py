@@ -16,7 +16,7 @@ import msgspec
 from pysqlite3 import dbapi2 as sqlite
 
 from collector.errors import CollectorError
-from collector.store.database import on_thread, translate
+from collector.store.database import UNREADABLE, on_thread, translate
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -90,7 +90,7 @@ class Reader:
             if "interrupted" in str(error):
                 raise TookTooLong(f"took longer than {self._limit_s:g} s") from error
             raise translate(error, self._path) from error
-        except (sqlite.Error, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise translate(error, self._path) from error
 
     async def close(self) -> None:

@@ -24,6 +24,7 @@ SECONDS = 8.0 if recording() else 0.5
 ROUNDS = rounds_of(1, 4)
 RSS_MB = 400
 IDLE = rounds_of(300, 10_000)
+OWN_MB = 50  # a collector under load grows by 30 MB in its first minute, whoever is connected
 
 
 @pytest.mark.timeout(120 + 200 * ROUNDS)
@@ -102,7 +103,7 @@ async def test_thousands_of_idle_connections_cost_little_and_further_ones_are_cl
         sums=verdict.sums(),
         highest={"idle_connections": count - 4, "their_memory_mb": used_mb},
     )
-    assert used_mb < 10 + count * 0.02
+    assert used_mb < OWN_MB + count * 0.02
 
 
 async def test_no_more_files_can_be_opened(tmp_path: Path) -> None:

@@ -1,8 +1,11 @@
 """A damaged file is set aside, what it held rescued."""
 
+import msgspec
 import pytest
 
+from collector.errors import Damaged
 from collector.store import database as db
+from collector.store.reader import Reader
 
 
 async def opened(path):
@@ -65,3 +68,22 @@ async def test_two_damaged_files_in_one_second_are_both_kept(tmp_path):
         await (await opened(path)).close()
 
     assert len(list(tmp_path.glob("*.damaged-*"))) >= 2
+
+
+async def test_what_is_not_what_a_column_holds_is_said_to_be_damage(tmp_path):
+    """SQLite reads a page with a flipped bit without a word where only values changed."""
+    path = tmp_path / "collector.db"
+    database = await opened(path)
+    numbers = msgspec.json.Decoder(list[int])
+
+    def read(connection):
+        return numbers.decode(connection.execute("""SELECT '["1"]'""").fetchone()[0])
+
+    with pytest.raises(Damaged, match=r"damaged .*Expected `int`, got `str`"):
+        await database.run(read)
+
+    reader = await Reader.open(path)
+    with pytest.raises(Damaged, match=r"damaged .*Expected `int`, got `str`"):
+        await reader.run(read)
+    await reader.close()
+    await database.close()
