@@ -192,6 +192,10 @@ class People(Section, frozen=True):
             extra_json_schema={"unit": "minutes"},
         ),
     ] = 30.0
+    items_per_order: Annotated[
+        Count,
+        Meta(description="items of an order that came each in an event; later ones do not count"),
+    ] = 500
     step_events: Annotated[
         Count, Meta(description="events that the projector works through in one transaction")
     ] = 1000

@@ -38,7 +38,8 @@ class Product(msgspec.Struct, frozen=True, gc=False):
 
 
 class Purchase(msgspec.Struct, frozen=True):
-    """`cart` is equal for equal contents: what tells a repeat of a purchase without order id."""
+    """`cart` is equal for equal contents: what tells a repeat of a purchase without order id. With
+    one it is empty."""
 
     order_id: str | None
     total_micros: int | None
@@ -109,8 +110,10 @@ class _Look:
         currency = self._take(given, "currency", "$.properties", _currency, "a three-letter code")
         order_id = self._order_id()
         products = self._products(given.get("products"))
+        if order_id:
+            return Purchase(order_id, total, currency, products, "")
         cart = hashlib.blake2b(_encode([total, currency, products]), digest_size=12).hexdigest()
-        return Purchase(order_id or None, total, currency, products, cart)
+        return Purchase(None, total, currency, products, cart)
 
     def order_item(self) -> OrderItem | None:
         order_id, product = self._order_id(), self._product(self._properties, "$.properties")

@@ -32,6 +32,7 @@ class Rules(msgspec.Struct, frozen=True):
     people_per_id: int = 50
     traits_per_id: int = 200
     repeat_ms: int = 30 * 60_000
+    items_per_order: int = 500
 
     def usable(self, value: str | None) -> str | None:
         """`value` when it can name somebody."""

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from pysqlite3 import dbapi2 as sqlite
 
+from collector.people.identity import Rules
 from collector.people.project import Changes
 from collector.store import audiences, cursors, people, purchases, rollups, seals
 from collector.store.suppressed import Name
@@ -146,21 +147,21 @@ def mentions(connection: sqlite.Connection, target: Target, after: int, last_seq
     return _numbers(connection.execute(_MENTIONS, values).fetchone()[0])
 
 
-def erase_events(connection: sqlite.Connection, seqs: list[int]) -> int:
+def erase_events(connection: sqlite.Connection, seqs: list[int], rules: Rules) -> int:
     """Take events out of the log; their numbers are noted as erased, and never used again."""
     among = _text(seqs)
     with cursors.transaction(connection):
         seals.take_out(connection, seqs)
         orders = connection.execute(
-            "SELECT json_group_array(json_array(site, order_id)) FROM purchases "
-            "WHERE order_id IS NOT NULL AND seq IN (SELECT value FROM json_each(?))",
+            "SELECT json_group_array(json_array(site, order_id)) FROM (SELECT DISTINCT site, order_id "
+            "FROM purchases WHERE order_id IS NOT NULL AND seq IN (SELECT value FROM json_each(?)))",
             (among,),
         ).fetchone()[0]
         for table in ("event_keys", "purchases", "purchase_items", "order_items"):
             connection.execute(
                 f"DELETE FROM {table} WHERE seq IN (SELECT value FROM json_each(?))", (among,)
             )
-        purchases.settle_orders(connection, orders)
+        purchases.settle_orders(connection, orders, rules)
         connection.execute(
             "INSERT OR IGNORE INTO absent_numbers SELECT node_id, node_seq, node_seq, 'erased' "
             "FROM events WHERE seq IN (SELECT value FROM json_each(?))",
@@ -204,7 +205,7 @@ def _struck(text: str | None, needles: list[str]) -> str | None:
 
 
 def erase_people(
-    connection: sqlite.Connection, target: Target, changes: Changes, repeat_ms: int
+    connection: sqlite.Connection, target: Target, changes: Changes, rules: Rules
 ) -> dict[str, int]:
     """Take the person out of all other tables; `changes` is what that means for others. Returns
     the rows removed by table."""
@@ -234,7 +235,7 @@ def erase_people(
                         "DELETE FROM leads WHERE site = ? AND email = ?", (site, value)
                     ).rowcount
                 )
-        people.put(connection, changes, repeat_ms)
+        people.put(connection, changes, rules)
         _strike_traits(connection, target)
         counts["rollup_visitors"] = rollups.forget_visitors(connection, target.names)
         _strike_rollup_names(connection, target.everywhere)

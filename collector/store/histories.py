@@ -49,7 +49,8 @@ _PERSON = """coalesce((SELECT k.person FROM person_keys AS k WHERE k.number = {k
 _KNOWN = ", ".join(f"'{name}'" for name in sorted(KNOWN))
 _LEADS = ", ".join(f"'{name}'" for name in sorted(LEADS))
 _OF_EVENT = _PERSON.format(key="ek.key", anonymous="ek.anonymous", at="e.timestamp")
-# With whom an order has a number in common: which of the two counts may have changed.
+# With whom an order has a number in common: which of the two counts may have changed, the one that
+# counts now, or the one that did before.
 _AFFECTED = f"""SELECT json_group_array(json_array(person, name, profile, new)) FROM (
   SELECT {_OF_EVENT} AS person, n.id AS name, max(e.type IN ('identify', 'alias')
       OR e.consent IS NOT NULL OR (e.type = 'track' AND e.event IN ({_LEADS}))) AS profile,
@@ -60,7 +61,10 @@ _AFFECTED = f"""SELECT json_group_array(json_array(person, name, profile, new)) 
     WHERE e.seq > ?1 AND e.seq <= ?2 GROUP BY 1, 2
   UNION
   SELECT q.person, n.id, 0, 0 FROM purchases AS p
-    CROSS JOIN purchases AS q ON q.site = p.site AND q.order_id = p.order_id
+    CROSS JOIN purchases AS q ON q.seq IN (
+      (SELECT seq FROM purchases WHERE site = p.site AND order_id = p.order_id AND counted = 1),
+      (SELECT seq FROM purchases WHERE site = p.site AND order_id = p.order_id AND counted = 0
+        AND seq <= ?1 ORDER BY timestamp, message_id, seq LIMIT 1))
     CROSS JOIN event_names AS n ON n.type = 'track' AND n.name = q.event
     WHERE p.seq > ?1 AND p.seq <= ?2 AND p.order_id IS NOT NULL
 ) WHERE person IS NOT NULL"""  # noqa: S608

@@ -13,7 +13,7 @@ import msgspec
 from pysqlite3 import dbapi2 as sqlite
 
 from collector.people.commerce import KNOWN
-from collector.people.identity import Tie
+from collector.people.identity import Rules, Tie
 from collector.people.project import Changes, Key
 from collector.people.said import Row
 from collector.store import audiences, columns, cursors, purchases, seals, visits
@@ -145,16 +145,16 @@ _DROP_PEOPLE = """DELETE FROM people WHERE number IN (
     SELECT 1 FROM person_keys WHERE person = j.value AND person <> number))"""
 
 
-def apply(connection: sqlite.Connection, changes: Changes, repeat_ms: int, seq: int) -> float:
+def apply(connection: sqlite.Connection, changes: Changes, rules: Rules, seq: int) -> float:
     """Write a step's work and its cursor in one transaction; returns the seconds it took."""
     started = time.perf_counter()
     with cursors.transaction(connection):
-        put(connection, changes, repeat_ms)
+        put(connection, changes, rules)
         cursors.move(connection, CURSOR, seq)
     return time.perf_counter() - started
 
 
-def put(connection: sqlite.Connection, changes: Changes, repeat_ms: int) -> None:
+def put(connection: sqlite.Connection, changes: Changes, rules: Rules) -> None:
     """`changes` as rows; inside a transaction."""
     run = connection.execute
     if changes.keys:
@@ -169,7 +169,7 @@ def put(connection: sqlite.Connection, changes: Changes, repeat_ms: int) -> None
     if changes.event_keys:
         run(_PUT_EVENT_KEYS, (_text(changes.event_keys),))
         run(_PUT_BLOCKS, (_text(list(changes.latest.items())),))
-    moved = purchases.put(connection, changes, repeat_ms).union(changes.moved_people)
+    moved = purchases.put(connection, changes, rules).union(changes.moved_people)
     if changes.people:
         refresh(connection, changes.people)
     if moved:

@@ -134,7 +134,9 @@ class Eraser(Finder):
     ) -> int:
         touched = 0
         async for own, mentions in self._look(target, max(0, after), last):
-            removed["events"] += await self._in_pieces(erase.erase_events, own)
+            removed["events"] += await self._in_pieces(
+                erase.erase_events, own, self._projector.rules
+            )
             struck = await self._in_pieces(erase.scrub_events, mentions, target.needles)
             removed["events of others, names struck out"] += struck
             touched += len(own) + len(mentions)
@@ -143,8 +145,8 @@ class Eraser(Finder):
     async def _erase_people(self, target: erase.Target, removed: Counter[str]) -> None:
         async with self._projector.lock:
             changes = await self._reader.run(self._without, target.keys)
-            repeat_ms = self._projector.rules.repeat_ms
-            removed.update(await self._database.run(erase.erase_people, target, changes, repeat_ms))
+            rules = self._projector.rules
+            removed.update(await self._database.run(erase.erase_people, target, changes, rules))
         await self._forget_in_snapshot(target)
 
     async def _forget_in_snapshot(self, target: erase.Target) -> None:
@@ -153,8 +155,8 @@ class Eraser(Finder):
             return
         kept = self.snapshot
         changes = await kept.reader.run(self._without, target.keys)
-        repeat_ms = self._projector.rules.repeat_ms
-        await kept.database.run(erase.erase_people, target, changes, repeat_ms)
+        rules = self._projector.rules
+        await kept.database.run(erase.erase_people, target, changes, rules)
         await kept.database.run(erase.fold, False)
 
     async def again(self) -> int:

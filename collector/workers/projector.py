@@ -48,7 +48,7 @@ class Projector:
     async def _step(self, after: int, last_seq: int) -> int:
         async with self.lock:
             changes, seq = await self._reader.run(self._plan, after, last_seq)
-            await self._database.run(people.apply, changes, self.rules.repeat_ms, seq)
+            await self._database.run(people.apply, changes, self.rules, seq)
         return seq
 
     def _plan(self, connection: Any, after: int, last_seq: int) -> tuple[Changes, int]:
@@ -68,4 +68,5 @@ def rules(settings: People) -> Rules:
         settings.people_per_id,
         settings.traits_per_id,
         int(settings.repeat_minutes * 60_000),
+        settings.items_per_order,
     )

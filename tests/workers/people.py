@@ -21,7 +21,7 @@ TABLES = {
     "person_ties": "SELECT * FROM person_ties",
     "person_periods": "SELECT * FROM person_periods",
     "purchases": "SELECT message_id, person_id, timestamp, order_id, currency, total_micros, "
-    "counted, repeat_of FROM purchases",
+    "counted FROM purchases",
     "items": "SELECT message_id, position, product_id, price_micros, quantity "
     "FROM purchase_items JOIN purchases USING (seq)",
     "leads": "SELECT * FROM leads",
