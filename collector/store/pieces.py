@@ -22,6 +22,9 @@ _WHO = """SELECT json_group_array(coalesce(k.key, k.anonymous, 0)) FROM (
 _numbers = msgspec.json.Decoder(list[int]).decode
 
 
+PIECE = 32_768
+
+
 class Made(msgspec.Struct):
     """What one transaction writes: a piece's columns, and the piece where it is a new one."""
 
@@ -57,15 +60,14 @@ def _who(connection: sqlite.Connection, numbers: Sequence[int]) -> str:
 
 
 def _next(connection: sqlite.Connection) -> tuple[int, int] | None:
-    """First and last number of hits that no piece has."""
+    """First and last number of hits that no piece has; the newest once there is enough of them."""
     first, end = 0, 0
     for start, last, known in _zones(connection.execute(_ZONES).fetchone()[0]):
-        if known or (first and last - first >= seals.BLOCK + seals.ZONE):
-            if first:
-                break
-            continue
-        first, end = first or start, last
-    return (first, end) if first else None
+        if first and (known or last - first >= PIECE + seals.ZONE):
+            return first, end
+        if not known:
+            first, end = first or start, last
+    return (first, end) if end - first >= PIECE - seals.ZONE else None
 
 
 def apply(connection: sqlite.Connection, made: Made) -> bool:

@@ -40,7 +40,7 @@ class Pieces:
             now = (
                 hits.added_up(connection),
                 seals.epoch(connection),
-                cursors.position(connection, people.CURSOR) // seals.BLOCK,
+                cursors.position(connection, people.CURSOR) // pieces.PIECE,
             )
             if now == self._complete:
                 return None

@@ -10,7 +10,7 @@ import pytest
 from collector.demo import events
 from collector.event import Event, Reject
 from collector.store import database as db
-from collector.store import seals
+from collector.store import pieces, seals
 from collector.store.log import EventLog, claim, open_log
 from collector.workers import rollups
 
@@ -90,6 +90,7 @@ async def counted(idle: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     the last events are not."""
     monkeypatch.setattr(seals, "BLOCK", 97)
     monkeypatch.setattr(seals, "ZONE", 24)
+    monkeypatch.setattr(pieces, "PIECE", 97)
     monkeypatch.setattr(seals, "PART_BYTES", 100)
     monkeypatch.setattr(rollups, "_SHORTEST_REST_S", 0.0)
     monkeypatch.setattr(rollups.Rollups.__init__, "__defaults__", (150,))

@@ -82,7 +82,8 @@ async def test_several_filters_give_what_looking_at_each_row_gives(counted, monk
         tuple(r.values()) for r in counted.rows("SELECT count(*), sum(hits) FROM hit_pieces")
     ]
     assert made >= 8
-    assert many == counted.rows("SELECT max(last) AS n FROM hit_blocks")[0]["n"]
+    added_up = counted.rows("SELECT max(last) AS n FROM hit_blocks")[0]["n"]
+    assert 0 <= added_up - many < 97 - 24  # the newest, not enough for a piece, row by row
     quick = await ask(counted, answers)
     assert sum(one["views"] for (_, what), one in quick.items() if what == "totals") > 1000
     by_rows(monkeypatch)
@@ -110,7 +111,7 @@ async def test_pieces_are_made_again_of_what_erasing_leaves(counted, monkeypatch
         await counted.app._database.run(pieces.apply, made)
     again = counted.rows("SELECT sum(hits) AS n FROM hit_pieces")
     assert again == counted.rows(
-        "SELECT count(*) AS n FROM hits WHERE seq <= (SELECT max(last) FROM hit_blocks)"
+        "SELECT count(*) AS n FROM hits WHERE seq <= (SELECT max(last) FROM hit_pieces)"
     )
     assert await ask(counted, answers) == quick
     by_rows(monkeypatch)
