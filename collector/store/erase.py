@@ -153,8 +153,9 @@ def erase_events(connection: sqlite.Connection, seqs: list[int], rules: Rules) -
     with cursors.transaction(connection):
         seals.take_out(connection, seqs)
         orders = connection.execute(
-            "SELECT json_group_array(json_array(site, order_id)) FROM (SELECT DISTINCT site, order_id "
-            "FROM purchases WHERE order_id IS NOT NULL AND seq IN (SELECT value FROM json_each(?)))",
+            "SELECT json_group_array(json_array(site, order_id)) FROM ("
+            "SELECT DISTINCT site, order_id FROM purchases "
+            "WHERE order_id IS NOT NULL AND seq IN (SELECT value FROM json_each(?)))",
             (among,),
         ).fetchone()[0]
         for table in ("event_keys", "purchases", "purchase_items", "order_items"):

@@ -57,17 +57,23 @@ def beacon(request: Request, kind: str, limits: Limits) -> Call:
 def pixel(request: Request, kind: str, limits: Limits) -> Call:
     """`GET /v1/pixel/track?data=<base64 JSON>`, or flat: `?event=A&properties.total=5`."""
     query = request.url.query
-    if "data" not in query:
-        return _keyed(decode.single(_unflatten(query), kind, limits), request)
-    data = query["data"]
-    try:
-        body = base64.b64decode(data.replace("-", "+").replace("_", "/") + "=" * (-len(data) % 4))
-    except (binascii.Error, ValueError):
-        refusal = Refusal(
-            0, invalid("expected base64 - at `data`"), data.encode("utf-8", "replace")
-        )
-        return _keyed(Call(None, [], [refusal]), request)
+    if "data" in query:
+        data = query["data"]
+        text = data.replace("-", "+").replace("_", "/") + "=" * (-len(data) % 4)
+        try:
+            body = base64.b64decode(text)
+        except (binascii.Error, ValueError):
+            return _keyed(_refused("expected base64 - at `data`", data), request)
+    elif any(name.count(".") > limits.depth for name in query):  # deeper than json can write
+        said = f"nested deeper than {limits.depth} - at `$`"
+        return _keyed(_refused(said, request.url.query_string), request)
+    else:
+        body = _unflatten(query)
     return _keyed(decode.single(body, kind, limits), request)
+
+
+def _refused(said: str, text: str) -> Call:
+    return Call(None, [], [Refusal(0, invalid(said), text.encode("utf-8", "replace"))])
 
 
 def _unflatten(query: Mapping[str, str]) -> bytes:

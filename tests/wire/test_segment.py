@@ -92,6 +92,16 @@ def test_a_broken_pixel_is_refused_under_its_key(data):
     assert call.refused or data == "e30"  # {} is a sound identify
 
 
+@pytest.mark.parametrize("dots", [65, 5000])
+def test_a_name_of_dots_without_end_is_refused_like_any_nesting(dots):
+    query = f"writeKey=wk&event=A&a{'.a' * dots}=1"
+
+    call = segment.pixel(request(path="/v1/pixel/track", query=query), "track", Limits())
+
+    assert call.key == "wk"
+    assert [one.error.message for one in call.refused] == ["nested deeper than 64 - at `$`"]
+
+
 def test_the_answer_is_exactly_success():
     answer = segment.answer([], 5)
 
