@@ -8,6 +8,7 @@ import sys
 from contextlib import closing
 
 import pytest
+from pysqlite3 import dbapi2
 
 from collector.errors import CollectorError, StoreUnavailable
 from collector.store import database as db
@@ -65,6 +66,29 @@ async def test_a_half_done_migration_is_rolled_back(tmp_path, monkeypatch):
     tables = await ask(database, "SELECT name FROM sqlite_schema WHERE name IN ('half', 'whole')")
     assert tables == [("whole",)]
     assert await ask(database, "PRAGMA user_version") == [(len(steps) + 1,)]
+    await database.close()
+
+
+async def test_rows_of_an_older_version_are_carried_over(tmp_path):
+    path = tmp_path / "collector.db"
+    with closing(dbapi2.connect(path)) as connection:
+        for step in db.migrations()[:11]:
+            connection.executescript(step)
+        connection.executescript(f"""
+            PRAGMA application_id = {db.APPLICATION_ID};
+            PRAGMA user_version = 11;
+            INSERT INTO rollup_marks VALUES (1, 7, 96, 3, 0, x'0102');
+            INSERT INTO purchases
+              (seq, message_id, site, person, timestamp, event, order_id, counted, repeat_of, cart)
+              VALUES (1, 'a', 's', 4, 10, 'Purchase', 'o', 1, NULL, 'c'),
+                (2, 'b', 's', 4, 20, 'Purchase', 'o', 0, 'a', 'c'),
+                (3, 'c', 's', 4, 20, 'Purchase', NULL, 1, NULL, 'c');""")
+
+    database = await opened(path)
+
+    assert await ask(database, "SELECT * FROM rollup_marks") == [(1, 7, 96, 3, 0, 0, b"\1\2")]
+    bought = await ask(database, "SELECT message_id, counted, cart FROM purchases ORDER BY seq")
+    assert bought == [("a", 1, ""), ("b", 0, ""), ("c", 1, "c")]  # a cart tells nothing of an order
     await database.close()
 
 
