@@ -19,7 +19,7 @@ interface Lines {
 }
 
 function compared(label: string, now: string, ratio: number | null, name: string): HTMLElement {
-  const change = ratio === null ? "new" : !ratio ? "–" : ratio > 10 ? `×${Math.round(ratio + 1).toLocaleString()}` : `${ratio >= 0 ? "+" : "−"}${Math.abs(Math.round(ratio * 100))} %`;
+  const change = ratio === null ? "new" : !ratio ? "±0 %" : ratio > 10 ? `×${Math.round(ratio + 1).toLocaleString()}` : `${ratio >= 0 ? "+" : "−"}${Math.abs(Math.round(ratio * 100))} %`;
   const shown = card(label, now, name);
   shown.append(h("span", { class: ratio === null || ratio > 0 ? "up" : ratio ? "down" : "muted" }, change, h("span", { class: "muted" }, " vs. before")));
   return shown;

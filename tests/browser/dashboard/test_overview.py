@@ -48,8 +48,10 @@ async def check_bars(tab: Page, by: str, asked: Asked, most: int = 10) -> None:
 def change(now: int, before: int) -> str:
     """How the page tells it."""
     if not before:
-        return "new" if now else "+0 %"
+        return "new" if now else "±0 %"
     ratio = now / before - 1
+    if not ratio:
+        return "±0 %"
     if ratio > 10:
         return f"×{round(ratio + 1)}"
     return f"{'+' if ratio >= 0 else '−'}{abs(round(ratio * 100))} %"
