@@ -4,7 +4,6 @@ One connection writes and checkpoints (SQLite before 3.51.3 can corrupt a WAL da
 connections write to; one writer is right in any case). Readers are read-only and short.
 """
 
-import asyncio
 import contextlib
 import functools
 import logging
@@ -53,21 +52,9 @@ class Database:
 
     def __init__(self, connection: aiosqlite.Connection, path: Path) -> None:
         self._connection = connection
-        self._turn = asyncio.Lock()
         self.path = path
 
     async def run(
-        self,
-        work: Callable[Concatenate[sqlite.Connection, P], T],
-        *args: P.args,
-        **kwargs: P.kwargs,
-    ) -> T:
-        """As `run_first`, but one after the other: of all that goes through here one piece at
-        most waits on the thread, so that what visitors wait for is behind two of them, not ten."""
-        async with self._turn:
-            return await self.run_first(work, *args, **kwargs)
-
-    async def run_first(
         self,
         work: Callable[Concatenate[sqlite.Connection, P], T],
         *args: P.args,

@@ -145,7 +145,7 @@ class EventLog:
         try:
             text = text if fresh is events else None
             work = self._work(fresh, keys, rejects, note and note(fresh), text)
-            expired = await self._database.run_first(_append, work)
+            expired = await self._database.run(_append, work)
         except CollectorError:
             self._seen.remove(keys, first)
             raise
@@ -165,7 +165,7 @@ class EventLog:
         """The events not seen before, and their hashes. A hit by hash counts only when the
         full id in the log (or earlier in this batch) is the same."""
         suspects = self._seen.candidates(keys, self.last_seq)
-        known = set(await self._database.run_first(_ids, suspects)) if suspects else set()
+        known = set(await self._database.run(_ids, suspects)) if suspects else set()
         fresh, fresh_keys = [], []
         for event, key in zip(events, keys, strict=True):
             identity = (event.site, event.message_id)

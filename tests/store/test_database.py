@@ -1,6 +1,5 @@
 """The file: made, looked at, refused, set aside."""
 
-import asyncio
 import shutil
 import sqlite3
 import stat
@@ -67,22 +66,6 @@ async def test_a_half_done_migration_is_rolled_back(tmp_path, monkeypatch):
     tables = await ask(database, "SELECT name FROM sqlite_schema WHERE name IN ('half', 'whole')")
     assert tables == [("whole",)]
     assert await ask(database, "PRAGMA user_version") == [(len(steps) + 1,)]
-    await database.close()
-
-
-async def test_what_visitors_wait_for_is_behind_two_others_at_most(tmp_path):
-    database = await opened(tmp_path / "collector.db")
-    order: list[str] = []
-    note = lambda connection, name: order.append(name)  # noqa: E731
-
-    async with asyncio.TaskGroup() as all_of_them:
-        for n in range(5):
-            all_of_them.create_task(database.run(note, f"follower {n}"))
-        await asyncio.sleep(0)
-        all_of_them.create_task(database.run_first(note, "append"))
-
-    assert order.index("append") <= 2
-    assert len(order) == 6
     await database.close()
 
 
