@@ -40,7 +40,7 @@ function tools(page: string): HTMLElement {
     if (value === null) return [];
     return [h("a", { class: "chip", href: address(page, { [name]: null }), "aria-label": `Remove the filter ${name} ${value.slice(0, 100)}` }, `${name}: `, brief(value || "none", 50), " ×")];
   });
-  return h("div", { class: "tools range" }, choice, date("from", from), date("to", to), ...(own ? [] : [h("label", { for: "bots" }, bots, " bots"), siteChoice(page), ...chips]));
+  return h("div", { class: "tools range" }, choice, date("from", from), date("to", to), ...(own ? [] : [h("label", { for: "bots", title: "Known bots and driven browsers are stored, and not counted unless you say so." }, bots, " include bots"), siteChoice(page), ...chips]));
 }
 
 let sites: string[] = [];

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import re
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
+from collector.store import lookup
+from collector.store.reader import tell
 from tests.browser.dashboard.asked import SEEN, Asked
-from tests.browser.dashboard.conftest import digits, show, table, until
+from tests.browser.dashboard.conftest import digits, loaded, show, table, until
 
 if TYPE_CHECKING:
     from playwright.async_api import Page
@@ -187,3 +190,25 @@ async def test_the_newest_events_are_there_when_the_live_page_opens(
     refused = dashboard.rows("SELECT count(*) AS n FROM rejected")[0]["n"]
     await tab.wait_for_selector(".event .bad")
     assert await tab.locator(".event:has(.bad)").count() == min(20, refused)
+
+
+async def test_how_far_a_long_search_has_come_is_shown(
+    dashboard: Dashboard, tab: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = threading.Event()
+    whole = lookup.people_with
+
+    def slowly(connection, text, limit):
+        tell(connection, 0.4)
+        seen.wait(20)
+        return whole(connection, text, limit)
+
+    monkeypatch.setattr(lookup, "people_with", slowly)
+    await tab.evaluate("location.hash = '#/people?q=example&part=1'")
+    await until(tab, "document.querySelector('progress')?.value === 0.4")
+    assert "Looking through" in await tab.inner_text("main [role=status]")
+
+    seen.set()
+    await loaded(tab)
+    assert len(await table(tab, "People")) > 1
+    assert await tab.query_selector("progress") is None
