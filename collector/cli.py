@@ -7,6 +7,7 @@ import os
 import platform
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -63,7 +64,7 @@ def serve(file: Path | None, data: str | None, listen: str | None, admin: str | 
 
 
 @main.command(short_help="Serve a scratch database with a month of shop traffic.")
-@click.option("--data", type=click.Path(), help="A folder to keep [default: a scratch one].")
+@click.option("--data", type=click.Path(), help="A folder to keep [default: none is kept].")
 @click.option("--listen", metavar="HOST:PORT", help="Public listener [default: 127.0.0.1:8080].")
 @click.option("--admin", metavar="HOST:PORT", help="Admin listener [default: 127.0.0.1:8081].")
 @click.option(
@@ -75,12 +76,13 @@ def serve(file: Path | None, data: str | None, listen: str | None, admin: str | 
 )
 def demo(data: str | None, listen: str | None, admin: str | None, visits: int) -> None:
     """Fill a scratch database with a month of shop traffic and serve it."""
-    try:
-        config = cli_demo.settings(data, listen, admin)
-        logs.set_up(config.log.level, config.log.format)
-        uvloop.run(_serve(config, lambda app: cli_demo.fill(app, visits)))
-    except CollectorError as error:
-        say_error(error)
+    with tempfile.TemporaryDirectory(prefix="collector-demo-") as scratch:
+        try:
+            config = cli_demo.settings(data or scratch, listen, admin)
+            logs.set_up(config.log.level, config.log.format)
+            uvloop.run(_serve(config, lambda app: cli_demo.fill(app, visits)))
+        except CollectorError as error:
+            say_error(error)
 
 
 async def _serve(

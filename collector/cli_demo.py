@@ -1,7 +1,5 @@
 """`collector demo`."""
 
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import click
@@ -15,11 +13,10 @@ from collector.settings import load
 _BATCH = 500
 
 
-def settings(data: str | None, listen: str | None, admin: str | None) -> Config:
-    """A scratch folder, and one site without a foreign origin."""
-    folder = data or str(Path(tempfile.mkdtemp(prefix="collector-demo-")))
+def settings(data: str, listen: str | None, admin: str | None) -> Config:
+    """One site without a foreign origin."""
     flags: dict[str, Any] = {
-        "data": folder,
+        "data": data,
         "http.listen": listen,
         "admin.listen": admin,
         "site": [{"name": "shop"}],

@@ -14,6 +14,7 @@ import click
 import msgspec
 
 from collector import import_doors
+from collector.app import DATABASE
 from collector.cli_forward import ask
 from collector.cli_people import is_running
 from collector.clock import iso
@@ -34,6 +35,7 @@ from collector.options import (
     until_option,
 )
 from collector.store import cursors, erase, exports, refusals, reports, rollups
+from collector.store.database import read_site_keys
 from collector.store.reader import Reader
 from collector.terminal import bar, colour, line, safe
 
@@ -76,8 +78,13 @@ def tail(
     """Show events as they arrive, the last ones first of all.
 
     With --json each is a line as `collector export` writes it."""
+    config = load_config(file, data=data)
     wanted = exports.Filter(sites=sites, types=types, events=events, user=user)
     form = "ndjson" if as_json else "brief"
+    known = {site.name for site in config.site} | set(read_site_keys(Path(config.data) / DATABASE))
+    for name in sorted(set(sites) - known):
+        told = f"--site: {name} is no site of now: {', '.join(sorted(known))}"
+        click.echo(told, err=True)
 
     async def work(reader: Reader) -> None:
         rows, after = await reader.run(exports.latest, form, wanted, lines)
@@ -90,7 +97,7 @@ def tail(
                 _show(found.rows, as_json)
             await asyncio.sleep(_LOOK_S)  # another process writes: nothing wakes this one
 
-    _reading(load_config(file, data=data), work)
+    _reading(config, work)
 
 
 def _show(rows: list[tuple[Any, ...]], as_json: bool) -> None:

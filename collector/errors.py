@@ -1,5 +1,6 @@
 """The errors that cross floors."""
 
+import re
 from pathlib import Path
 
 
@@ -53,3 +54,21 @@ class Refused(CollectorError):
         """The same without the frames it was raised in. Kept with a request's values it would
         keep the request: a circle through structs made with gc=False, never collected."""
         return Refused(self.status, self.code, self.message, self.retry_after)
+
+
+_WORDS = {
+    "str": "text", "int": "whole number", "float": "number", "bool": "true or false",
+    "array": "list", "object": "table", "null": "nothing",
+}  # fmt: skip
+
+
+def in_words(text: str) -> str:
+    """What msgspec says is wrong, without the names of Python's and JSON's types."""
+    if missing := re.search(r"missing required field `(\w+)`", text):
+        return f"{missing[1]} is missing"
+    text = re.sub("`(.*?)`", lambda m: re.sub(r"\w+", _word, m[1]).replace(" | ", " or "), text)
+    return text[:1].lower() + text[1:]
+
+
+def _word(match: re.Match[str]) -> str:
+    return _WORDS.get(match[0], match[0])

@@ -24,12 +24,13 @@ from collector.event import Event
 from collector.ingest.intake import Taken
 from collector.store.imports import Progress
 from collector.wire import exported, segment_file
-from collector.wire.access_log import Reader
+from collector.wire.access_log import Reader, combined
 from collector.wire.message import Item
 
 _LONGEST = 1_000_000  # bytes of a line
 _RECORD_S = 1.0
 _AT_ONCE = 2  # batches: one is being stored, one waits, the next is read
+_KNOWN = "no event of an export, no call as JSON, and no line of an access log"
 _KEYS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -137,8 +138,13 @@ def open_file(path: str) -> BinaryIO:
 
 
 def form_of(line: bytes) -> str:
-    """What a file that begins with this line is."""
+    """What a file that begins with this line is. Raises CollectorError for what is nothing
+    known."""
     if line[:1] != b"{":
+        try:
+            combined(line)
+        except Refused:
+            raise CollectorError(f"the first line is {_KNOWN}; --format says what it is") from None
         return "nginx"
     try:
         keys = _KEYS.decode(line).keys()

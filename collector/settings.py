@@ -7,12 +7,12 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
 from collector.config import Config, declared
-from collector.errors import ConfigError
+from collector.errors import ConfigError, in_words
 from collector.fleet import NEEDED
 
 ENV_PREFIX = "COLLECTOR__"
@@ -86,7 +86,7 @@ def _convert(tree: Any, source: str, strict: bool) -> Config:
 
 
 def _explain(text: str, source: str) -> str:
-    """`Expected `int`, got `str` - at `$.http.listen`` as `http.listen: expected int, …`."""
+    """`Expected `str`, got `int` - at `$.http.listen`` as `http.listen: expected text, got …`."""
     text, _, at = text.partition(" - at `$")
     path = at.rstrip("`").lstrip(".")
     if "unknown field" in text:
@@ -98,7 +98,15 @@ def _explain(text: str, source: str) -> str:
         text = "there is no such setting" + (f"; did you mean {close[0]}?" if close else "")
     if "matching regex" in text:
         text = _EXPECTED.get(path.split(".")[-1], text)
-    return f"{path or source}: {text[:1].lower()}{text[1:].replace('`', '')}"
+    if "enum value" in text:
+        text = f"expected {_choices(path)}, got {text.split()[-1]}"
+    return f"{path or source}: {in_words(text)}"
+
+
+def _choices(path: str) -> str:
+    general = re.sub(r"\[\d+\]", "[]", path)
+    (kind,) = (info.type for name, info, _ in declared() if name == general)
+    return " or ".join(map(str, get_args(get_args(kind)[0])))
 
 
 _EXPECTED = {

@@ -245,6 +245,15 @@ async def test_lines_that_are_refused_are_named_with_number_and_reason(tmp_path)
     assert (summary["accepted"], summary["refused"], summary["lines"]) == (3, 5, 8)
 
 
+async def test_a_file_of_no_known_format_is_refused_as_a_whole(tmp_path):
+    command = Command(tmp_path / "data")
+    code, _, said = await command("import", given=b"date,path\n2026-01-02,/\n")
+    assert (code, len(said.splitlines())) == (2, 1)
+    assert "the first line is no event of an export" in said
+    code, _, said = await command("import", "--format", "nginx", given=b"date,path\n")
+    assert (code, "line 1: no line of the format" in said) == (1, True)
+
+
 async def test_packed_access_logs_become_page_views_and_bots_are_marked(tmp_path):
     hit = '203.0.113.7 - - [24/Nov/2025:22:08:0{n} +0000] "GET {to} HTTP/1.1" 200 5 "-" "{agent}"\n'
     lines = [

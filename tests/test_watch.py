@@ -51,6 +51,8 @@ async def test_tail_shows_the_newest_events_of_those_asked_for(busy):
     ):
         _, said, _ = await command(busy, "tail", "--no-follow", *options)
         assert len(said.splitlines()) == shown, options
+    _, _, told = await command(busy, "tail", "--no-follow", "--site", "nobody")
+    assert told.startswith("--site: nobody is no site of now")
 
 
 async def test_tail_in_json_is_what_export_writes(busy):

@@ -31,7 +31,7 @@ from collector.audience.nodes import (
     Trait,
     Window,
 )
-from collector.errors import ConfigError
+from collector.errors import ConfigError, in_words
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _AGE = re.compile(r"(\d{1,6})([smhdw])")
@@ -125,8 +125,7 @@ def _explain(text: str, path: str) -> str:
         close = difflib.get_close_matches(name, [*_HEADS, *_NAMES_IN_RULES], n=1)
         hint = f"; did you mean {close[0]}?" if close else ""
         return f"{path}.{name}: there is no such field in a rule{hint}"
-    text = text[:1].lower() + text[1:].replace("`", "")
-    return f"{path}: {text.replace('object', 'table')}"
+    return f"{path}: {in_words(text)}"
 
 
 def link(rules: Mapping[str, Node]) -> dict[str, Node]:

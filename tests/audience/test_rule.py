@@ -45,7 +45,7 @@ def test_toml_and_json_say_the_same() -> None:
         ({"all": []}, "rule.all: expected at least one rule"),
         ({"all": [{"event": "A"}, {"evnt": "A"}]}, "rule.all[1].evnt: there is no "
          "such field in a rule; did you mean event?"),
-        ({"not": {"event": 3}}, "rule.not.event: expected str | null, got int"),
+        ({"not": {"event": 3}}, "rule.not.event: expected text or nothing, got whole number"),
         ({"page": "pricing"}, "rule.page: expected a path as /pricing*, got 'pricing'"),
         ({"event": "A", "within": "7 days"},
          "rule.within: expected a duration as 7d, 12h or 30m, got '7 days'"),
@@ -78,7 +78,7 @@ def test_toml_and_json_say_the_same() -> None:
          "rule.sequence[1]: only the first step has a time of its own"),
         ({"event": "Audience Entered"},
          "rule.event: Audience Entered follows from audiences; use audience = NAME"),
-        ("event", "rule: expected table, got str"),
+        ("event", "rule: expected table, got text"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_named_with_its_place(rule, message) -> None:
