@@ -2,12 +2,12 @@
 each event. What is not added up yet is looked through (store/hits.py), at most a block and a step.
 
 Invariants: a hit is in the rollups when its number is not beyond the last of `hit_blocks`, and
-then once. What was worked out beside the writing connection is written only if nothing was taken
-out meanwhile (`epoch`).
+then once. What was worked out beside the writing connection, a few milliseconds at a time, is only
+written if nothing was taken out meanwhile (`epoch`).
 """
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -18,7 +18,20 @@ from collector.store import columns as by_column
 from collector.store import cursors, hits
 from collector.store.hits import COLUMNS, SLOT_MS
 from collector.store.reader import rows_at_once
-from collector.store.sums import DAY, Cell, CellKey, DayKey, MarkKey, Marks, Pairs, Sums, add_up
+from collector.store.sums import (
+    DAY,
+    Cell,
+    CellKey,
+    DayKey,
+    MarkKey,
+    Marks,
+    Pairs,
+    Sums,
+    Work,
+    add_up,
+    adding_up,
+    finish,
+)
 
 # Adding up holds the interpreter lock and the writing thread, which who enters an audience waits
 # for: 0.43 s of a processor each, twice 0.77 s for one block of double the size. Of half the size
@@ -28,6 +41,7 @@ ZONE = 4096  # hits whose times are noted together
 # Marks go on in their newest part while it is smaller; then it is written no more. With a day's as
 # one row each block wrote 55 MB at 5,000 events/s, for a second of the writing thread.
 PART_BYTES = 1024
+_AT_ONCE = 500  # rows that are put together: 10 ms
 _EPOCH = "rollup_epoch"
 
 
@@ -52,22 +66,23 @@ def advance(connection: sqlite.Connection) -> None:
     connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_EPOCH, epoch(connection) + 1))
 
 
-def plan(connection: sqlite.Connection, upto: int) -> Seal | None:
+def plan(connection: sqlite.Connection, upto: int) -> Work[Seal | None]:
     """What adding up the next hits, as far as number `upto`, comes to; None when there are none.
-    Of one moment: within a transaction."""
-    after = hits.added_up(connection)
+    It need not be of one moment: what is written meanwhile beside it moves the epoch."""
+    at_epoch, after = epoch(connection), hits.added_up(connection)
     columns = hits.read(connection, "seq > ? AND seq <= ?", (after, upto), COLUMNS)
     if not columns[0]:
         return None
-    sums = add_up(columns)
-    _merge(connection, sums)
+    sums = yield from adding_up(columns)
+    yield from _merge(connection, sums)
     marks = _continued(connection, sums.marks)
+    yield
     seqs, at = columns[:2]
     zones = []
     for i in range(0, len(seqs), ZONE):
         part = at[i : i + ZONE]
         zones.append((seqs[i], seqs[i + len(part) - 1], min(part), max(part)))
-    return _seal(sums, marks, after, epoch(connection), zones)
+    return (yield from _seal(sums, marks, after, at_epoch, zones))
 
 
 def _seal(
@@ -76,19 +91,17 @@ def _seal(
     after: int,
     at_epoch: int,
     zones: list[tuple[int, int, int, int]],
-) -> Seal:
+) -> Work[Seal]:
     """Rows in the order of their keys."""
-    return Seal(
-        after,
-        at_epoch,
-        zones,
-        [
-            (*key, cell.events, cell.views, cell.visitors.serialize())
-            for key, cell in sorted(sums.cells.items(), key=_first)
-        ],
-        [(*key, pairs.pack()) for key, pairs in sorted(sums.pairs.items(), key=_first)],
-        [(*key, marks.pack()) for key, marks in sorted(parts.items(), key=_first)],
-    )
+    cells = [
+        (*key, cell.events, cell.views, cell.visitors.serialize())
+        for key, cell in sorted(sums.cells.items(), key=_first)
+    ]
+    yield
+    pairs = [(*key, pairs.pack()) for key, pairs in sorted(sums.pairs.items(), key=_first)]
+    yield
+    marks = [(*key, marks.pack()) for key, marks in sorted(parts.items(), key=_first)]
+    return Seal(after, at_epoch, zones, cells, pairs, marks)
 
 
 def _first(item: tuple[Any, Any]) -> Any:
@@ -154,16 +167,26 @@ def _continued(connection: sqlite.Connection, marks: dict[DayKey, Marks]) -> dic
     return parts
 
 
-def _merge(connection: sqlite.Connection, sums: Sums) -> None:
+def _merge(connection: sqlite.Connection, sums: Sums) -> Work[None]:
     """Put to the sums what is stored of the same keys already."""
-    stored = _stored(connection, sums)
-    for key, old in stored.cells.items():
-        cell = sums.cells[key]
-        cell.events += old.events
-        cell.views += old.views
-        cell.visitors |= old.visitors
-    for day, pairs in stored.pairs.items():
-        sums.pairs[day].add(pairs)
+    for part in _portions(sums):
+        stored = _stored(connection, part)
+        for key, old in stored.cells.items():
+            cell = part.cells[key]
+            cell.events += old.events
+            cell.views += old.views
+            cell.visitors |= old.visitors
+        for day, pairs in stored.pairs.items():
+            part.pairs[day].add(pairs)
+        yield
+
+
+def _portions(sums: Sums) -> Iterator[Sums]:
+    cells, pairs = list(sums.cells.items()), list(sums.pairs.items())
+    for i in range(0, len(cells), _AT_ONCE):
+        yield Sums(cells=dict(cells[i : i + _AT_ONCE]))
+    for i in range(0, len(pairs), _AT_ONCE):
+        yield Sums(pairs=dict(pairs[i : i + _AT_ONCE]))
 
 
 def apply(connection: sqlite.Connection, seal: Seal) -> bool:
@@ -207,7 +230,7 @@ def _put_rows(connection: sqlite.Connection, table: str, rows: list[tuple[Any, .
 
 def expire(connection: sqlite.Connection, upto: int) -> None:
     """Hits as far as a number go; what they add up to stays. Within a transaction."""
-    if hits.added_up(connection) < upto and (seal := plan(connection, upto)):
+    if hits.added_up(connection) < upto and (seal := finish(plan(connection, upto))):
         _put(connection, seal)
         advance(connection)
     by_column.expire(connection, upto)
@@ -262,7 +285,7 @@ def _subtract(connection: sqlite.Connection, gone: Sums, left: Sums) -> None:
     for part, marks in parts.items():
         erased = set(gone.marks[part[:5]].seqs)
         parts[part] = marks.pick([i for i, seq in enumerate(marks.seqs) if seq not in erased])
-    _put(connection, _seal(stored, parts, 0, 0, []))
+    _put(connection, finish(_seal(stored, parts, 0, 0, [])))
     connection.executemany(
         "DELETE FROM rollups WHERE (dimension, value, level, start, site, bot) = (?,?,?,?,?,?)",
         [key for key, cell in stored.cells.items() if not cell.events],

@@ -6,10 +6,10 @@ import msgspec
 import pytest
 
 from collector.admin import ranges
-from collector.store import funnels, hits, reports, retention
+from collector.store import funnels, hits, reports, retention, seals
 from collector.store.hits import DIMENSIONS
 from collector.store.reports import Question
-from collector.store.sums import Marks
+from collector.store.sums import Marks, finish
 
 NOW = 1_795_500_000_000  # as in `counted`
 ZONES = ["Europe/Vienna", "Asia/Kathmandu"]
@@ -107,6 +107,30 @@ async def test_a_days_marks_lie_in_parts_that_are_not_written_again_once_they_ar
         "SELECT seq FROM hits WHERE (view OR event) AND seq <= (SELECT max(last) FROM hit_blocks)"
     )
     assert sorted(numbers) == sorted(row["seq"] for row in marked)
+
+
+async def test_what_was_worked_out_while_somebody_was_erased_is_not_written(store):
+    await store.open()
+    hits_of = "INSERT INTO hits VALUES " + ", ".join(
+        f"({seq}, {NOW + seq}, 0, 1, 1, {seq % 5}, {seq % 7}, 0, 0, 0, 1, 1, 0, 1)"
+        for seq in range(1, 200)
+    )
+    await store.sql(hits_of)
+    database = store.database
+
+    async def apply(erasing):
+        work = await database.run(seals.plan, 150)
+        for _ in range(20):
+            await database.run(lambda _: next(work))
+        if erasing:
+            await database.run(seals.take_out, [30])
+        return await database.run(lambda c: seals.apply(c, finish(work)))
+
+    assert await apply(erasing=True) is False
+    assert await store.sql("SELECT count(*) FROM rollups") == [(0,)]
+    assert await apply(erasing=False) is True
+    views = "SELECT events, views FROM rollups WHERE dimension = 0 AND level = 96"
+    assert await store.sql(views) == [(149, 149)]
 
 
 async def test_who_is_forgotten_is_in_no_count(counted, monkeypatch):
