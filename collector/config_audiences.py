@@ -20,7 +20,11 @@ class Evaluation(Section, frozen=True):
     step_events: Annotated[Count, Meta(description="events looked at in one step")] = 2000
     step_people: Annotated[Count, Meta(description="people evaluated in one step")] = 2000
     history_events: Annotated[
-        Count, Meta(description="events of one id that rules look at; the newest count")
+        Count,
+        Meta(
+            description="events of one id, and purchases of one person, that rules look at; "
+            "the newest count"
+        ),
     ] = 10_000
 
 

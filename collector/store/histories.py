@@ -96,7 +96,8 @@ _LINES = f"""{MINE}
     FROM mine AS m) WHERE lines <> '[]'"""  # noqa: S608
 _OF = "FROM json_each(?1) AS j CROSS JOIN"
 _BOUGHT = f"""SELECT json_group_array(json_array(p.person, p.seq, p.timestamp, p.total_micros,
-  p.currency)) {_OF} purchases AS p ON p.person = j.value WHERE p.counted"""
+  p.currency)) {_OF} purchases AS p ON p.seq IN (SELECT q.seq FROM purchases AS q
+    WHERE q.person = j.value AND q.counted ORDER BY q.timestamp DESC LIMIT ?2)"""
 # The lead's event is the one with its time and message id among those of its id.
 _LEFT = f"""SELECT json_group_array(json_array(l.person, coalesce((
     SELECT e.seq FROM event_index AS i CROSS JOIN events AS e ON e.seq = i.seq
@@ -164,7 +165,8 @@ def load(connection: sqlite.Connection, people: list[int], need: Need) -> dict[i
     names = None if need.names is None else _text(need.names)
     for lines in _ask(connection, _LINES, _lines, text, need.most_events, names, need.consents):
         found[lines.person].lines.append(lines)
-    for bought in _ask(connection, _BOUGHT, _bought, text) if need.bought else ():
+    most = need.most_events
+    for bought in _ask(connection, _BOUGHT, _bought, text, most) if need.bought else ():
         found[bought.person].bought.append(bought)
     for left in _ask(connection, _LEFT, _left, text) if need.left else ():
         found[left.person].left.append(left)

@@ -1,2 +1,0 @@
--- The people last seen, first of all, without looking at all of them.
-CREATE INDEX people_last_seen ON people (last_seen);
