@@ -97,7 +97,7 @@ _LINES = f"""{MINE}
 _OF = "FROM json_each(?1) AS j CROSS JOIN"
 _BOUGHT = f"""SELECT json_group_array(json_array(p.person, p.seq, p.timestamp, p.total_micros,
   p.currency)) {_OF} purchases AS p ON p.seq IN (SELECT q.seq FROM purchases AS q
-    WHERE q.person = j.value AND q.counted ORDER BY q.timestamp DESC LIMIT ?2)"""
+    WHERE q.person = j.value AND q.counted ORDER BY q.timestamp DESC LIMIT ?2)"""  # noqa: S608
 # The lead's event is the one with its time and message id among those of its id.
 _LEFT = f"""SELECT json_group_array(json_array(l.person, coalesce((
     SELECT e.seq FROM event_index AS i CROSS JOIN events AS e ON e.seq = i.seq
