@@ -181,6 +181,8 @@ def _migrate(connection: sqlite.Connection) -> None:
             f"the database has schema {version}, this collector knows {len(steps)}: "
             "run the newer version that wrote it"
         )
+    if 0 < version < len(steps):
+        log.info("the database is brought from schema %d to %d", version, len(steps))
     for number, script in enumerate(steps[version:], version + 1):
         connection.execute("BEGIN IMMEDIATE")
         try:

@@ -1,13 +1,13 @@
 """Who viewed a path or did what a track is called, and when: without looking through all hits."""
 
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterator
 
 import msgspec
 from pysqlite3 import dbapi2 as sqlite
 
 from collector.store import hits
 from collector.store.hits import DIMENSIONS, SLOT_MS
-from collector.store.reports import Asked, Question, condition, number_of
+from collector.store.reports import STARTS, Asked, Question, condition, filled, number_of
 from collector.store.sums import DAY, Marks
 
 _HIT: dict[str, tuple[tuple[str, int], ...]] = {"path": (("view", 1),), "event": ()}
@@ -48,27 +48,20 @@ def _days(
     site = None if question.site is None else number_of(connection, question.site)
     asked = Asked(DIMENSIONS.index(kind) + 1, number, site, question.bots)
     first, end = question.slots
-    said = "start > ? AND start < ? ORDER BY start DESC"
-    bounds = first - DAY, end
-    rows: Iterable[tuple[int, bytes]]
-    if most is not None:
-        rows = asked.each(connection, "start, marks", "rollup_marks", said, *bounds)
-    else:
-        row, columns = tuple[int, str], "start, hex(marks)"
-        found = asked.rows(connection, row, columns, "rollup_marks", said, *bounds)
-        rows = ((start, bytes.fromhex(packed)) for start, packed in found)
-    day, last = Marks(), -1
-    for start, packed in rows:
-        if start != last:
-            yield day
-            day, last = Marks(), start
-        marks = Marks(packed)
-        if start < first or start + DAY > end:
-            marks = marks.pick(
-                [i for i, at in enumerate(marks.at) if first * SLOT_MS <= at < end * SLOT_MS]
-            )
-        day.extend(marks)
-    yield day
+    oldest, newest = filled(connection)
+    days = range(max(first, oldest) // DAY * DAY, min(end, newest + 1), DAY)[::-1]
+    said, row, columns = f"done IN (0, 1) AND {STARTS}", tuple[int, str], "start, hex(marks)"
+    for some in [days] if most is None else ([day] for day in days):
+        starts = msgspec.json.encode(list(some)).decode()
+        parts: dict[int, Marks] = {day: Marks() for day in some}
+        for start, packed in asked.rows(connection, row, columns, "rollup_marks", said, starts):
+            parts[start].extend(Marks(bytes.fromhex(packed)))
+        for start, marks in parts.items():
+            if start < first or start + DAY > end:
+                marks = marks.pick(
+                    [i for i, at in enumerate(marks.at) if first * SLOT_MS <= at < end * SLOT_MS]
+                )
+            yield marks
 
 
 def _among(connection: sqlite.Connection, question: Question, found: Marks) -> Marks:

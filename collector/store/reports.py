@@ -74,22 +74,22 @@ def pieces(first: int, end: int, levels: Sequence[int] = LEVELS) -> Iterator[tup
     yield from pieces(outer, end, lower)
 
 
-def _filled(connection: sqlite.Connection) -> tuple[int, int]:
+def filled(connection: sqlite.Connection) -> tuple[int, int]:
     """The first and the last slot with something in the rollups."""
     row = connection.execute(
-        "SELECT (SELECT min(start) FROM rollups WHERE (dimension, value, level) = (0, 0, 1)), "
-        "(SELECT max(start) FROM rollups WHERE (dimension, value, level) = (0, 0, 1))"
+        "SELECT (SELECT min(start) FROM rollups WHERE dimension = 0 AND level = 1), "
+        "(SELECT max(start) FROM rollups WHERE dimension = 0 AND level = 1)"
     ).fetchone()
     return (row[0], row[1]) if row[0] is not None else (0, -1)
 
 
-def rounded(filled: tuple[int, int], first: int, end: int) -> tuple[int, int]:
-    """A range of slots with whole days at its ends where nothing is beyond it: so today, and the
-    day of the first event, are read as days in every zone."""
-    oldest, newest = filled
+def rounded(whole: tuple[int, int], first: int, end: int) -> tuple[int, int]:
+    """A range of slots, as far as they are filled (`whole`), with whole days at its ends where
+    nothing is beyond: so today, and the day of the first event, are read as days in every zone."""
+    oldest, newest = whole
     if first <= oldest:
-        first = first // DAY * DAY
-    return first, -(-end // DAY) * DAY if end > newest else end
+        first = oldest // DAY * DAY
+    return first, (newest // DAY + 1) * DAY if end > newest else end
 
 
 def condition(connection: sqlite.Connection, question: Question) -> Condition:
@@ -102,6 +102,12 @@ def condition(connection: sqlite.Connection, question: Question) -> Condition:
 
 
 _CELL = tuple[int, int, str]
+# The tables are in order of time before that of values: one value's rows are looked up one by one.
+STARTS = "start IN (SELECT value FROM json_each(?))"
+
+
+def starts_of(first: int, end: int, level: int) -> str:
+    return str(msgspec.json.encode(list(range(first, end, level))), "utf-8")
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -119,33 +125,26 @@ class Asked(msgspec.Struct, frozen=True):
         columns: str,
         table: str,
         said: str,
-        *values: Any,
+        starts: str,
     ) -> list[Any]:
         """Rows with `columns`, blobs as hexadecimal text."""
         select = f"SELECT json_array({columns}) AS j FROM {table} WHERE {self._said} AND {said}"
-        return rows_at_once(connection, select, (self.dimension, self.value, *values), row)
+        return rows_at_once(connection, select, (self.dimension, self.value, starts), row)
 
     def cells(
         self, connection: sqlite.Connection, level: int, first: int, end: int
     ) -> Iterator[tuple[int, int, bytes]]:
         """Events, views and visitors. Of days, few and with large bitmaps, row by row; of what is
         less, many and small, at once."""
-        said = "level = ? AND start >= ? AND start < ?"
+        said, starts = f"level = {level} AND {STARTS}", starts_of(first, end, level)
         if level < DAY:
             row, columns = _CELL, "events, views, hex(visitors)"
-            found = self.rows(connection, row, columns, "rollups", said, level, first, end)
+            found = self.rows(connection, row, columns, "rollups", said, starts)
             for events, views, visitors in found:
                 yield events, views, bytes.fromhex(visitors)
             return
-        columns = "events, views, visitors"
-        yield from self.each(connection, columns, "rollups", said, level, first, end)
-
-    def each(
-        self, connection: sqlite.Connection, columns: str, table: str, said: str, *values: Any
-    ) -> Iterator[Any]:
-        """The same row by row: few and large ones, or as many as are wanted."""
-        select = f"SELECT {columns} FROM {table} WHERE {self._said} AND {said}"
-        yield from connection.execute(select, (self.dimension, self.value, *values))
+        select = f"SELECT events, views, visitors FROM rollups WHERE {self._said} AND {said}"
+        yield from connection.execute(select, (self.dimension, self.value, starts))
 
     @property
     def _said(self) -> str:
@@ -200,9 +199,9 @@ def _tallies(
     tallies = [Tally() for _ in slots[1:]]
     where, after = condition(connection, question), 0
     if asked := _asked(connection, question):
-        after, filled = hits.added_up(connection), _filled(connection)
+        after, whole = hits.added_up(connection), filled(connection)
         for tally, (first, end) in zip(tallies, itertools.pairwise(slots), strict=True):
-            part = where.within(*rounded(filled, first, end))
+            part = where.within(*rounded(whole, first, end))
             _tally_rolled(connection, part, asked, tally, after)
     if len(tallies) == 1:
         for columns in hits.scan(connection, where, _OF_HITS, after):
@@ -352,13 +351,13 @@ def _count_rolled(
     counts: Counter[int],
 ) -> None:
     number, after = DIMENSIONS.index(dimension) + 1, hits.added_up(connection)
-    for level, first, end in pieces(*rounded(_filled(connection), *question.slots), (1, DAY)):
+    for level, first, end in pieces(*rounded(filled(connection), *question.slots), (1, DAY)):
         if level < DAY:  # what is less than a day is looked through
             part = msgspec.structs.replace(question, start=first * SLOT_MS, end=end * SLOT_MS)
             _count_hits(connection, part, dimension, views, counts, 0, after)
             continue
-        said = "start >= ? AND start < ?"
-        found = asked.rows(connection, tuple[str], "hex(counts)", "rollup_pairs", said, first, end)
+        starts = starts_of(first, end, DAY)
+        found = asked.rows(connection, tuple[str], "hex(counts)", "rollup_pairs", STARTS, starts)
         rows = [bytes.fromhex(packed) for (packed,) in found]
         sums: dict[int, int] = {}  # half the time of a Counter, over a year of days
         seen = sums.get

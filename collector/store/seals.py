@@ -23,7 +23,6 @@ from collector.store.sums import (
     Cell,
     CellKey,
     DayKey,
-    MarkKey,
     Marks,
     Pairs,
     Sums,
@@ -38,8 +37,8 @@ from collector.store.sums import (
 # they take twice as long in sum, for each begins with the same thousands of rows of the day.
 BLOCK = 16_384
 ZONE = 4096  # hits whose times are noted together
-# Marks go on in their newest part while it is smaller; then it is written no more. With a day's as
-# one row each block wrote 55 MB at 5,000 events/s, for a second of the writing thread.
+# Marks go on in one part of a day while it is smaller; then it is set aside and written no more.
+# With a day's as one row each block wrote 55 MB at 5,000 events/s.
 PART_BYTES = 1024
 _AT_ONCE = 500  # rows that are put together: 10 ms
 _EPOCH = "rollup_epoch"
@@ -87,7 +86,7 @@ def plan(connection: sqlite.Connection, upto: int) -> Work[Seal | None]:
 
 def _seal(
     sums: Sums,
-    parts: dict[MarkKey, Marks],
+    parts: "_Parts",
     after: int,
     at_epoch: int,
     zones: list[tuple[int, int, int, int]],
@@ -111,14 +110,14 @@ def _first(item: tuple[Any, Any]) -> Any:
 _DAY_ROW = tuple[DayKey, str]
 _NEWEST = """SELECT coalesce(max(start), -1) FROM rollups
     WHERE dimension = 0 AND value = 0 AND level = 1"""
-_OF_DAYS = """SELECT json_array(json(j.value), hex({})) AS j
-    FROM json_each(?) AS j CROSS JOIN {} AS r
-    ON r.dimension = j.value ->> 0 AND r.value = j.value ->> 1 AND r.start = j.value ->> 2
+_PAIRS = """SELECT json_array(json(j.value), hex(r.counts)) AS j
+    FROM json_each(?) AS j CROSS JOIN rollup_pairs AS r
+    ON r.dimension = j.value ->> 0 AND r.start = j.value ->> 1 AND r.value = j.value ->> 2
     AND r.site = j.value ->> 3 AND r.bot = j.value ->> 4"""
 _CELLS = """SELECT json_array(json(j.value), r.events, r.views, hex(r.visitors)) AS j
     FROM json_each(?) AS j CROSS JOIN rollups AS r
-    ON r.dimension = j.value ->> 0 AND r.value = j.value ->> 1 AND r.level = j.value ->> 2
-    AND r.start = j.value ->> 3 AND r.site = j.value ->> 4 AND r.bot = j.value ->> 5"""
+    ON r.dimension = j.value ->> 0 AND r.level = j.value ->> 1 AND r.start = j.value ->> 2
+    AND r.value = j.value ->> 3 AND r.site = j.value ->> 4 AND r.bot = j.value ->> 5"""
 
 
 def _stored(connection: sqlite.Connection, sums: Sums) -> Sums:
@@ -129,41 +128,49 @@ def _stored(connection: sqlite.Connection, sums: Sums) -> Sums:
         return _text(key for key in keys if key[start] <= newest)
 
     found = Sums()
-    cells = rows_at_once(connection, _CELLS, (old(sums.cells, 3),), tuple[CellKey, int, int, str])
+    cells = rows_at_once(connection, _CELLS, (old(sums.cells, 2),), tuple[CellKey, int, int, str])
     for cell, events, views, who in cells:
         found.cells[cell] = Cell(events, views, BitMap.deserialize(bytes.fromhex(who)))
-    pairs = _OF_DAYS.format("counts", "rollup_pairs")
-    for day, packed in rows_at_once(connection, pairs, (old(sums.pairs, 2),), _DAY_ROW):
+    for day, packed in rows_at_once(connection, _PAIRS, (old(sums.pairs, 1),), _DAY_ROW):
         found.pairs[day] = Pairs(bytes.fromhex(packed))
     return found
 
 
-_PARTS = """SELECT json_array(json(j.value), r.first, hex(r.marks)) AS j
+_PARTS = """SELECT json_array(json(j.value), r.done, r.first, hex(r.marks)) AS j
     FROM json_each(?) AS j CROSS JOIN rollup_marks AS r
-    ON r.dimension = j.value ->> 0 AND r.value = j.value ->> 1 AND r.start = j.value ->> 2
-    AND r.site = j.value ->> 3 AND r.bot = j.value ->> 4"""
-_OPEN_PARTS = f"""{_PARTS} AND r.first = (SELECT max(n.first) FROM rollup_marks AS n
-    WHERE n.dimension = r.dimension AND n.value = r.value AND n.start = r.start
-    AND n.site = r.site AND n.bot = r.bot) AND length(r.marks) < ?"""
-_PART_ROW = tuple[DayKey, int, str]
+    ON r.dimension = j.value ->> 0 AND r.done IN (0, 1) AND r.start = j.value ->> 1
+    AND r.value = j.value ->> 2 AND r.site = j.value ->> 3 AND r.bot = j.value ->> 4"""
+_OPEN_PARTS = _PARTS.replace("IN (0, 1)", "= 0")
+_PART_ROW = tuple[DayKey, int, int, str]
+# dimension, done, start of the day, value, site, bot, first
+_MarkKey = tuple[int, int, int, int, int, int, int]
+_Parts = dict[_MarkKey, Marks]
 
 
-def _parts(
-    connection: sqlite.Connection, select: str, days: Iterable[DayKey], *values: int
-) -> dict[MarkKey, Marks]:
-    rows = rows_at_once(connection, select, (_text(days), *values), _PART_ROW)
-    return {(*day, first): Marks(bytes.fromhex(packed)) for day, first, packed in rows}
+def _parts(connection: sqlite.Connection, select: str, days: Iterable[DayKey]) -> _Parts:
+    rows = rows_at_once(connection, select, (_text(days),), _PART_ROW)
+    return {
+        _part_of(day, done, first): Marks(bytes.fromhex(packed))
+        for day, done, first, packed in rows
+    }
 
 
-def _continued(connection: sqlite.Connection, marks: dict[DayKey, Marks]) -> dict[MarkKey, Marks]:
-    """New marks as parts, together with what stands in those that are not full."""
-    parts = _parts(connection, _OPEN_PARTS, marks, PART_BYTES)
-    unfilled: dict[DayKey, MarkKey] = {key[:5]: key for key in parts}
+def _part_of(day: DayKey, done: int, first: int) -> _MarkKey:
+    return day[0], done, *day[1:], first
+
+
+def _continued(connection: sqlite.Connection, marks: dict[DayKey, Marks]) -> _Parts:
+    """New marks as parts, together with what stands in those that go on."""
+    stored = _parts(connection, _OPEN_PARTS, marks)
+    parts: _Parts = {}
     for day, more in marks.items():
-        if part := unfilled.get(day):
-            parts[part].extend(more)
-        else:
-            parts[*day, more.seqs[0]] = more
+        going_on = _part_of(day, 0, 0)
+        part = stored.get(going_on, Marks())
+        part.extend(more)
+        if part.size >= PART_BYTES:
+            parts[_part_of(day, 1, part.seqs[0])] = part
+            part = Marks()
+        parts[going_on] = part
     return parts
 
 
@@ -283,11 +290,11 @@ def _subtract(connection: sqlite.Connection, gone: Sums, left: Sums) -> None:
         pairs.add(gone.pairs[day], -1)
     parts = _parts(connection, _PARTS, gone.marks)
     for part, marks in parts.items():
-        erased = set(gone.marks[part[:5]].seqs)
+        erased = set(gone.marks[part[0], *part[2:6]].seqs)
         parts[part] = marks.pick([i for i, seq in enumerate(marks.seqs) if seq not in erased])
     _put(connection, finish(_seal(stored, parts, 0, 0, [])))
     connection.executemany(
-        "DELETE FROM rollups WHERE (dimension, value, level, start, site, bot) = (?,?,?,?,?,?)",
+        "DELETE FROM rollups WHERE (dimension, level, start, value, site, bot) = (?,?,?,?,?,?)",
         [key for key, cell in stored.cells.items() if not cell.events],
     )
 

@@ -29,12 +29,11 @@ _raw = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
 _numbers = msgspec.msgpack.Decoder(list[int]).decode
 _bytes = msgspec.msgpack.Decoder(tuple[bytes, bytes, bytes]).decode
 
-# dimension (0: of all, then from 1 on), value, level, start, site, bot
+# In the order of the tables' keys: what a block adds to lies together then, day by day.
+# dimension (0: of all, then from 1 on), level, start, value, site, bot
 CellKey = tuple[int, int, int, int, int, int]
-# dimension, value, start of the day, site, bot
+# dimension, start of the day, value, site, bot
 DayKey = tuple[int, int, int, int, int]
-# the same, and what tells parts of a day's marks apart
-MarkKey = tuple[int, int, int, int, int, int]
 
 
 class Cell(msgspec.Struct):
@@ -92,6 +91,11 @@ class Marks:
     @property
     def columns(self) -> tuple["array[int]", "array[int]", "array[int]"]:
         return self.visitors, self.at, self.seqs
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return sum(column.itemsize * len(column) for column in self.columns)
 
     def extend(self, other: "Marks") -> None:
         for own, more in zip(self.columns, other.columns, strict=True):
@@ -169,10 +173,10 @@ def _add_cells(sums: Sums, columns: list[list[int]], day: int, site: int, bot: i
             bits.discard(0)
             value, start = key >> 8, day + (key >> 1 & 127)
             cell = Cell(len(of_views) + len(others), len(of_views), bits)
-            sums.cells[dimension, value, level, start, site, bot] = cell
+            sums.cells[dimension, level, start, value, site, bot] = cell
             days[value].append(cell)
         for value, parts in days.items():
-            sums.cells[dimension, value, DAY, day, site, bot] = Cell(
+            sums.cells[dimension, DAY, day, value, site, bot] = Cell(
                 sum(part.events for part in parts),
                 sum(part.views for part in parts),
                 BitMap.union(*(part.visitors for part in parts)),
@@ -199,7 +203,7 @@ def _add_pairs(sums: Sums, columns: list[list[int]], day: int, site: int, bot: i
             of_other[other].counts[2 * i + view][one] = count
     for dimension, found in enumerate(of):
         for value, pairs in found.items():
-            sums.pairs[dimension, value, day, site, bot] = pairs
+            sums.pairs[dimension, day, value, site, bot] = pairs
 
 
 def _add_marks(sums: Sums, columns: list[list[int]], day: int, site: int, bot: int) -> Work[None]:
@@ -214,5 +218,5 @@ def _add_marks(sums: Sums, columns: list[list[int]], day: int, site: int, bot: i
             own.visitors.append(visitors[i])
             own.at.append(at[i])
             own.seqs.append(seqs[i])
-    for key, own in marks.items():
-        sums.marks[*key, day, site, bot] = own
+    for (dimension, value), own in marks.items():
+        sums.marks[dimension, day, value, site, bot] = own

@@ -86,7 +86,7 @@ async def test_rows_of_an_older_version_are_carried_over(tmp_path):
 
     database = await opened(path)
 
-    assert await ask(database, "SELECT * FROM rollup_marks") == [(1, 7, 96, 3, 0, 0, b"\1\2")]
+    assert await ask(database, "SELECT * FROM rollup_marks") == [(1, 1, 96, 7, 3, 0, 0, b"\1\2")]
     bought = await ask(database, "SELECT message_id, counted, cart FROM purchases ORDER BY seq")
     assert bought == [("a", 1, ""), ("b", 0, ""), ("c", 1, "c")]  # a cart tells nothing of an order
     await database.close()
