@@ -2,10 +2,12 @@
 demo's dashboard, light and dark, wide and narrow, at half the size."""
 
 import asyncio
+import re
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 from playwright.async_api import Browser, async_playwright
@@ -42,13 +44,13 @@ async def main() -> None:
         command = [sys.executable, "-m", "collector", "demo", "--data", folder]
         demo = subprocess.Popen([*command, "--listen", listen, "--admin", admin])
         try:
-            await draw(f"http://{admin}", Path(folder) / "admin-token")
+            await draw(f"http://{listen}", f"http://{admin}", Path(folder) / "admin-token")
         finally:
             demo.terminate()
             demo.wait()
 
 
-async def draw(admin: str, token_file: Path) -> None:
+async def draw(public: str, admin: str, token_file: Path) -> None:
     while not token_file.exists():
         await asyncio.sleep(0.1)
     token = token_file.read_text().strip()
@@ -56,8 +58,16 @@ async def draw(admin: str, token_file: Path) -> None:
     async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as session:
         async with session.put(f"{admin}/api/audiences/{NAME}", json={"rule": RULE}) as answer:
             assert answer.status == 200, await answer.text()
-        async with session.get(f"{admin}/api/purchases?from=2000-01-01&to=2100-01-01") as answer:
-            person = (await answer.json())[0]["person_id"]
+        async with session.get(f"{admin}/api/people?part=1&q=example") as answer:
+            person = (await answer.json())["people"][0]["id"]
+        async with session.get(f"{admin}/api/sites") as answer:
+            found = re.search(r"wk_\w+", await answer.text())
+        for page, users in (("/pricing", 40), ("", 12)):  # some enter, of these some leave
+            await asyncio.sleep(5)
+            batch = [come(page, f"new-{n}") for n in range(users)]
+            body = {"writeKey": found[0] if found else "", "batch": batch}
+            async with session.post(f"{public}/v1/batch", json=body) as answer:
+                assert answer.status == 200, await answer.text()
     await asyncio.sleep(5)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
@@ -65,6 +75,19 @@ async def draw(admin: str, token_file: Path) -> None:
             for scheme in ("light", "dark"):
                 await of_all(browser, f"{admin}/#token={token}", person, scheme, width, height)
         await browser.close()
+
+
+def come(page: str, user: str) -> dict[str, Any]:
+    """A view of that page; without one, a purchase."""
+    if page:
+        return {"type": "page", "userId": user, "properties": {"path": page}}
+    bought = {"order_id": user, "total": 19.95, "currency": "USD"}
+    return {
+        "type": "track",
+        "event": "Purchase Completed",
+        "userId": user,
+        "properties": bought,
+    }
 
 
 async def of_all(
@@ -81,6 +104,7 @@ async def of_all(
     await tab.goto(entry.partition("#")[0])
     await tab.wait_for_selector("form")
     await tab.screenshot(path=PICTURES / f"login-{scheme}-{width}.png")
+    tab = await context.new_page()
     await tab.goto(entry)
     await tab.wait_for_selector("nav")
     for name, page in PAGES.items():
