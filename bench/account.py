@@ -21,18 +21,20 @@ class Account:
         self._ids: list[str] | None = None
 
     def fill(self, run: Run) -> None:
-        """Wait until all is stored, then put processor time, memory and rows into `run`.
+        """Put processor time, memory and rows into `run`, when all is stored.
         Events a processor second are those found in the table, where it can be read."""
         target = self._target
-        at_end = target.last_seq()
+        at_end, answered_s = target.last_seq(), target.cpu_s()
         target.wait_idle()
-        cpu_s, rss = target.cpu_s(), target.rss()
+        all_s, rss = target.cpu_s(), target.rss()
+        cpu_s = all_s if target.defers else answered_s
         self._ids = self._read_ids()
         if self._seq is not None and self._ids is not None:
             run.rows = len(self._ids)
             run.rows_at_end = (at_end or 0) - self._seq
         if self._cpu_s is not None and cpu_s is not None:
             run.cpu_s = round(cpu_s - self._cpu_s, 2)
+            run.cpu_after_s = round((all_s or cpu_s) - cpu_s, 2)
             done = run.events if run.rows is None else run.rows
             run.events_per_cpu_s = round(done / max(run.cpu_s, 0.01))
         if self._rss and rss:

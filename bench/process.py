@@ -35,6 +35,7 @@ class Target:
     """What is loaded. Of one that runs elsewhere nothing is known but what it answers."""
 
     name = "remote"
+    defers = True  # answers first and stores later, which is part of an event's cost
 
     def __init__(self, url: str, key: str) -> None:
         self.url = url.rstrip("/")
@@ -144,6 +145,7 @@ class Collector(Served):
     """The real collector, by its own command, with its own defaults."""
 
     name = "collector"
+    defers = False
 
     def __init__(self, env: Mapping[str, str] = {}, folder: Path | None = None) -> None:
         folder = folder or scratch_folder()

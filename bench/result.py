@@ -49,6 +49,7 @@ class Run(msgspec.Struct, omit_defaults=True, kw_only=True):
     offered_per_s: float | None = None
     latency: Latency | None = None
     cpu_s: float | None = None
+    cpu_after_s: float | None = None  # later: what follows the log, or is stored after the answer
     events_per_cpu_s: float | None = None
     generator_cpu_s: float | None = None
     generator_cpu_share: float | None = None
