@@ -127,7 +127,7 @@ def listed(connection: sqlite.Connection) -> list[Defined]:
 
 def index(connection: sqlite.Connection, after: int, last_seq: int) -> None:
     """Put events with `after` < number <= `last_seq` into the index; harmless when repeated."""
-    with cursors.transaction(connection):
+    with cursors.derived(connection):
         connection.execute(_NEW_NAMES, (after, last_seq))
         connection.execute(_INDEX, (after, last_seq))
 

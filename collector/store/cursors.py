@@ -12,6 +12,7 @@ from pysqlite3 import dbapi2 as sqlite
 
 from collector.event import Event
 
+_NORMAL = 1  # of PRAGMA synchronous
 _COLUMNS = ", ".join(Event.__struct_fields__)
 # Both bounds on seq: what is committed but not yet announced is left for the next step.
 _AFTER = (
@@ -55,3 +56,17 @@ def transaction(connection: sqlite.Connection) -> Iterator[None]:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+@contextlib.contextmanager
+def derived(connection: sqlite.Connection) -> Iterator[None]:
+    """A transaction of what is made from the log, and can be again: its commit does not wait for
+    the disk. A power cut may take it back, then with all that came later: the next commit that
+    does wait takes along what stands before it in the write-ahead log."""
+    level = connection.execute("PRAGMA synchronous").fetchone()[0]
+    connection.execute(f"PRAGMA synchronous = {min(level, _NORMAL)}")
+    try:
+        with transaction(connection):
+            yield
+    finally:
+        connection.execute(f"PRAGMA synchronous = {level}")

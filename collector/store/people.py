@@ -148,7 +148,7 @@ _DROP_PEOPLE = """DELETE FROM people WHERE number IN (
 def apply(connection: sqlite.Connection, changes: Changes, rules: Rules, seq: int) -> float:
     """Write a step's work and its cursor in one transaction; returns the seconds it took."""
     started = time.perf_counter()
-    with cursors.transaction(connection):
+    with cursors.derived(connection):
         put(connection, changes, rules)
         cursors.move(connection, CURSOR, seq)
     return time.perf_counter() - started

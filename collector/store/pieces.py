@@ -72,7 +72,7 @@ def _next(connection: sqlite.Connection) -> tuple[int, int] | None:
 
 def apply(connection: sqlite.Connection, made: Made) -> bool:
     """Write it; False when it is not true any more."""
-    with cursors.transaction(connection):
+    with cursors.derived(connection):
         if seals.epoch(connection) != made.epoch:
             return False
         if made.piece:

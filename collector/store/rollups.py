@@ -187,7 +187,7 @@ _PUT = {
 
 def apply(connection: sqlite.Connection, step: Step, seq: int) -> bool:
     """Write a step and its cursor in one transaction; False when it is not true any more."""
-    with cursors.transaction(connection):
+    with cursors.derived(connection):
         if seals.epoch(connection) != step.epoch:
             return False
         for field, statement in _PUT.items():

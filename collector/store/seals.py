@@ -197,7 +197,7 @@ def _portions(sums: Sums) -> Iterator[Sums]:
 
 def apply(connection: sqlite.Connection, seal: Seal) -> bool:
     """Write it; False when it is not true any more."""
-    with cursors.transaction(connection):
+    with cursors.derived(connection):
         if epoch(connection) != seal.epoch or hits.added_up(connection) != seal.after:
             return False
         _put(connection, seal)

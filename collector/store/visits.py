@@ -45,7 +45,7 @@ def seen(connection: sqlite.Connection, after: int, last_seq: int) -> list[Seen]
 def put(connection: sqlite.Connection, some: list[Seen], reached: int | None) -> None:
     """Write a piece; with the last one the cursor moves to `reached`."""
     text = str(_encode(some), "utf-8")
-    with cursors.transaction(connection):
+    with cursors.derived(connection):
         for statement in (_PUT_KEYS, _PUT_PEOPLE) if some else ():
             connection.execute(statement, (text,))
         if reached is not None:

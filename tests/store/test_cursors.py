@@ -37,6 +37,27 @@ async def test_cursor_stays_where_the_work_failed(store):
     assert await store.database.run(cursors.position, "projector") == 0
 
 
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("level", [2, 1, 0])
+async def test_what_is_derived_does_not_wait_for_the_disk_and_all_else_does(store, level, fails):
+    await store.open()
+
+    def work(connection):
+        connection.execute(f"PRAGMA synchronous = {level}")
+        try:
+            with cursors.derived(connection):
+                within = connection.execute("PRAGMA synchronous").fetchone()[0]
+                cursors.move(connection, "projector", 7)
+                if fails:
+                    raise CollectorError("no")
+        except CollectorError:
+            pass
+        return within, connection.execute("PRAGMA synchronous").fetchone()[0]
+
+    assert await store.database.run(work) == (min(level, 1), level)
+    assert await store.database.run(cursors.position, "projector") == (0 if fails else 7)
+
+
 async def test_events_come_in_order_and_no_further_than_asked(store, event):
     log = await store.open()
     sent = [event(f"m{i}", properties='{"a":1}') for i in range(5)]
