@@ -14,7 +14,6 @@ import click
 import msgspec
 
 from collector import import_doors
-from collector.app import DATABASE
 from collector.cli_forward import ask
 from collector.cli_people import is_running
 from collector.clock import iso
@@ -25,6 +24,7 @@ from collector.options import (
     Moment,
     config_option,
     data_option,
+    database_of,
     json_option,
     load_config,
     reading,
@@ -81,12 +81,10 @@ def tail(
     config = load_config(file, data=data)
     wanted = exports.Filter(sites=sites, types=types, events=events, user=user)
     form = "ndjson" if as_json else "brief"
-    known = {site.name for site in config.site} | set(read_site_keys(Path(config.data) / DATABASE))
-    for name in sorted(set(sites) - known):
-        told = f"--site: {name} is no site of now: {', '.join(sorted(known))}"
-        click.echo(told, err=True)
 
     async def work(reader: Reader) -> None:
+        if sites:
+            _say_unknown(sites, config)
         rows, after = await reader.run(exports.latest, form, wanted, lines)
         _show(rows, as_json)
         while follow:
@@ -98,6 +96,16 @@ def tail(
             await asyncio.sleep(_LOOK_S)  # another process writes: nothing wakes this one
 
     _reading(config, work)
+
+
+def _say_unknown(sites: tuple[str, ...], config: Config) -> None:
+    """A site of earlier may have events, so it is no error."""
+    known = {site.name for site in config.site}.union(
+        read_site_keys(database_of(Path(config.data)))
+    )
+    for name in sorted(set(sites) - known):
+        there = ", ".join(sorted(known))
+        click.echo(f"--site: no site is called {name} now, there are: {there}", err=True)
 
 
 def _show(rows: list[tuple[Any, ...]], as_json: bool) -> None:

@@ -52,7 +52,7 @@ async def test_tail_shows_the_newest_events_of_those_asked_for(busy):
         _, said, _ = await command(busy, "tail", "--no-follow", *options)
         assert len(said.splitlines()) == shown, options
     _, _, told = await command(busy, "tail", "--no-follow", "--site", "nobody")
-    assert told.startswith("--site: nobody is no site of now")
+    assert told.startswith("--site: no site is called nobody now, there are: ")
 
 
 async def test_tail_in_json_is_what_export_writes(busy):

@@ -7,7 +7,7 @@ import itertools
 from array import array
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -106,8 +106,8 @@ _CELL = tuple[int, int, str]
 STARTS = "start IN (SELECT value FROM json_each(?))"
 
 
-def starts_of(first: int, end: int, level: int) -> str:
-    return str(msgspec.json.encode(list(range(first, end, level))), "utf-8")
+def starts_of(starts: Iterable[int]) -> str:
+    return str(msgspec.json.encode(list(starts)), "utf-8")
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -136,7 +136,7 @@ class Asked(msgspec.Struct, frozen=True):
     ) -> Iterator[tuple[int, int, bytes]]:
         """Events, views and visitors. Of days, few and with large bitmaps, row by row; of what is
         less, many and small, at once."""
-        said, starts = f"level = {level} AND {STARTS}", starts_of(first, end, level)
+        said, starts = f"level = {level} AND {STARTS}", starts_of(range(first, end, level))
         if level < DAY:
             row, columns = _CELL, "events, views, hex(visitors)"
             found = self.rows(connection, row, columns, "rollups", said, starts)
@@ -356,7 +356,7 @@ def _count_rolled(
             part = msgspec.structs.replace(question, start=first * SLOT_MS, end=end * SLOT_MS)
             _count_hits(connection, part, dimension, views, counts, 0, after)
             continue
-        starts = starts_of(first, end, DAY)
+        starts = starts_of(range(first, end, DAY))
         found = asked.rows(connection, tuple[str], "hex(counts)", "rollup_pairs", STARTS, starts)
         rows = [bytes.fromhex(packed) for (packed,) in found]
         sums: dict[int, int] = {}  # half the time of a Counter, over a year of days

@@ -41,6 +41,9 @@ ZONE = 4096  # hits whose times are noted together
 PART_BYTES = 1024
 _AT_ONCE = 500  # rows that are put together: 10 ms
 _EPOCH = "rollup_epoch"
+# dimension, done, start of the day, value, site, bot, first
+_MarkKey = tuple[int, int, int, int, int, int, int]
+_Parts = dict[_MarkKey, Marks]
 
 
 class Seal(msgspec.Struct):
@@ -85,7 +88,7 @@ def plan(connection: sqlite.Connection, upto: int) -> Work[Seal | None]:
 
 def _seal(
     sums: Sums,
-    parts: "_Parts",
+    parts: _Parts,
     after: int,
     at_epoch: int,
     zones: list[tuple[int, int, int, int]],
@@ -141,9 +144,6 @@ _PARTS = """SELECT json_array(json(j.value), r.done, r.first, hex(r.marks)) AS j
     AND r.value = j.value ->> 2 AND r.site = j.value ->> 3 AND r.bot = j.value ->> 4"""
 _OPEN_PARTS = _PARTS.replace("IN (0, 1)", "= 0")
 _PART_ROW = tuple[DayKey, int, int, str]
-# dimension, done, start of the day, value, site, bot, first
-_MarkKey = tuple[int, int, int, int, int, int, int]
-_Parts = dict[_MarkKey, Marks]
 
 
 def _parts(connection: sqlite.Connection, select: str, days: Iterable[DayKey]) -> _Parts:

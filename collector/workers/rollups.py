@@ -23,7 +23,7 @@ _SHORTEST_REST_S = 0.25
 # Who enters an audience is to be known within a second, what is counted within ten.
 _BEHIND = 2_500
 _MOST_PATIENT_S = 5.0
-# Adding up a block takes half a second of Python. Each wait for the interpreter lock is 5 ms then,
+# Adding up a block takes 0.7 s of Python. Each wait for the interpreter lock is 5 ms then,
 # and who enters an audience waits for it a hundred times: so a slice, and a rest.
 _SLICE_S = 0.02
 _SLICE_REST_RATIO = 0.5  # as long as a slice: blocks of 5,000 events/s fell behind

@@ -49,6 +49,19 @@ class Store:
     async def sql(self, statement: str) -> list[tuple[Any, ...]]:
         return await self.database.run(lambda c: list(c.execute(statement).fetchall()))
 
+    async def steps(self, work: Callable[..., Any], *args: Any) -> tuple[Any, int]:
+        """What it comes to, and in how many steps of SQLite's machine."""
+
+        def watched(connection: Any) -> tuple[Any, int]:
+            taken: list[int] = []
+            connection.set_progress_handler(lambda: taken.append(1), 1)
+            try:
+                return work(connection, *args), len(taken)
+            finally:
+                connection.set_progress_handler(None, 0)
+
+        return await self.database.run(watched)
+
     async def ids(self) -> list[str]:
         return [row[0] for row in await self.sql("SELECT message_id FROM events ORDER BY seq")]
 
