@@ -20,13 +20,14 @@ from operator import attrgetter
 from pathlib import Path
 
 import msgspec
+import xxhash
 from pysqlite3 import dbapi2 as sqlite
 
 from collector.errors import BadRow, CollectorError, StoreUnavailable
 from collector.event import Event, Reject
 from collector.store import arrivals
 from collector.store import database as db
-from collector.store.window import SEGMENT, Window, unpack
+from collector.store.window import SEGMENT, Window
 
 log = logging.getLogger(__name__)
 
@@ -188,9 +189,10 @@ class EventLog:
             text = text or (str(_encode(events), "utf-8") if events else "")
         except (UnicodeError, ValueError, OverflowError) as error:
             raise BadRow(f"cannot be encoded: {error}") from error
-        segment = b""
+        segment, segment_seq = b"", self.last_seq - len(self._tail) + 1
         if len(self._tail) + len(keys) >= SEGMENT:
-            segment = (self._tail + array("Q", keys))[:SEGMENT].tobytes()
+            hashes = (self._tail + array("Q", keys))[:SEGMENT]
+            segment = self._seen.pack(segment_seq, hashes)
         return _Work(
             _INSERT[rare],
             text,
@@ -199,7 +201,7 @@ class EventLog:
             self.node_id,
             rejects,
             segment,
-            self.last_seq - len(self._tail) + 1,
+            segment_seq,
             self.last_seq - self._dedupe_ids - SEGMENT,
             self._rejected_per_site,
             self._mark,
@@ -291,7 +293,7 @@ async def open_log(
 
     Says when the newest events that were once there are missing: a damaged write-ahead log
     ends early and looks sound."""
-    seed = int(await database.run(db.meta, "dedupe_seed", lambda: str(secrets.randbits(63))))
+    secret = await database.run(db.meta, "dedupe_seed", lambda: secrets.token_hex(8))
     node_id = await database.run(db.meta, "node_id", lambda: secrets.token_hex(8))
     last_seq = await database.run(_last_seq)
     expected = _marked(mark)
@@ -306,13 +308,15 @@ async def open_log(
         )
         await database.run(_skip_to, expected)
         last_seq = expected
-    seen = Window(dedupe_ids, seed)
+    seen = Window(dedupe_ids, xxhash.xxh3_64_intdigest(secret))
     tail = await database.run(_read_window, seen, max(1, last_seq - dedupe_ids), last_seq)
     return EventLog(database, node_id, last_seq, seen, tail, mark, dedupe_ids, rejected_per_site)
 
 
 def _last_seq(connection: sqlite.Connection) -> int:
-    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
+    row = connection.execute(
+        "SELECT CAST(seq AS INTEGER) FROM sqlite_sequence WHERE name = 'events'"
+    ).fetchone()
     return int(row[0]) if row else 0
 
 
@@ -339,11 +343,13 @@ def _read_window(
     Returns the hashes that no segment holds yet, 0 for an event that is gone."""
     position = first_seq
     for start, blob in connection.execute(
-        "SELECT first_seq, hashes FROM dedupe_segments WHERE first_seq > ? ORDER BY first_seq",
+        "SELECT first_seq, CAST(hashes AS BLOB) FROM dedupe_segments "
+        "WHERE first_seq > ? ORDER BY first_seq",
         (first_seq - SEGMENT,),
     ):
+        if not (keys := seen.unpack(start, blob)):
+            continue
         _scan(connection, seen, position, start - 1)
-        keys = unpack(blob)
         seen.add(keys, start)
         position = start + len(keys)
     rest = _scan(connection, seen, position, last_seq)

@@ -35,6 +35,18 @@ class Window:
         identity = f"{site}\0{message_id}".encode("utf-8", "surrogatepass")
         return xxhash.xxh3_64_intdigest(identity, self._seed)
 
+    def pack(self, first_seq: int, keys: "array[int]") -> bytes:
+        """A segment as it is stored: the hashes, 8 bytes each, and one of them all."""
+        content = keys.tobytes()
+        return content + xxhash.xxh3_64_digest(content, self._seed ^ first_seq)
+
+    def unpack(self, first_seq: int, stored: bytes) -> "array[int]":
+        """The hashes of a stored segment; none where it is damaged or of another seed."""
+        content, keys = stored[:-8], array("Q")
+        if xxhash.xxh3_64_digest(content, self._seed ^ first_seq) == stored[-8:]:
+            keys.frombytes(content)
+        return keys
+
     def candidates(self, keys: Iterable[int], newest: int) -> list[int]:
         """The seqs up to `newest` whose hash agrees with one of `keys` in all kept bits."""
         found: list[int] = []
@@ -99,10 +111,3 @@ class Window:
                 break
             keep += _ENTRY
         del bucket[:keep]
-
-
-def unpack(blob: bytes) -> "array[int]":
-    """The hashes of a stored segment, 8 bytes each."""
-    keys = array("Q")
-    keys.frombytes(blob)
-    return keys

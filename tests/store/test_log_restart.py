@@ -72,7 +72,7 @@ async def test_segments_hold_the_window_over_a_restart(store, event, monkeypatch
     last = log.last_seq
 
     segments = await store.sql("SELECT first_seq, length(hashes) FROM dedupe_segments ORDER BY 1")
-    assert {length for _, length in segments} == {100 * 8}
+    assert {length for _, length in segments} == {100 * 8 + 8}
     assert {b - a for (a, _), (b, _) in pairwise(segments)} == {100}
     assert last - 1300 < segments[0][0] < last - 1000
     assert last - 200 < segments[-1][0]
@@ -98,6 +98,32 @@ async def test_the_segments_are_what_is_read_back(store, event, monkeypatch):
     key = log._seen.hash("shop", "m-0")
     assert log._seen.candidates([key], log.last_seq) == [1]
     assert (await log.append([event("m-0"), event("m-150")], [])).duplicates == 1
+
+
+async def damaged_hashes(store):
+    await store.sql("UPDATE dedupe_segments SET hashes = zeroblob(length(hashes))")
+
+
+async def damaged_seed(store):
+    await store.sql("UPDATE meta SET value = '5584<3' WHERE name = 'dedupe_seed'")
+
+
+async def moved_segment(store):
+    await store.sql("UPDATE dedupe_segments SET first_seq = first_seq + 1")
+
+
+@pytest.mark.parametrize("damage", [damaged_hashes, damaged_seed, moved_segment])
+async def test_where_a_segment_is_not_what_was_stored_the_events_are_read(
+    store, event, monkeypatch, damage
+):
+    monkeypatch.setattr(log_module, "SEGMENT", 100)
+    log = await store.open()
+    await log.append([event(f"m-{n}") for n in range(250)], [])
+    await damage(store)
+
+    log = await store.reopen()
+
+    assert (await log.append([event("m-0"), event("m-150")], [])).duplicates == 2
 
 
 async def test_a_number_is_never_used_again(store, event):
