@@ -159,8 +159,13 @@ def _prepare(connection: sqlite.Connection, durability: str, checkpoint_pages: i
     connection.execute("PRAGMA journal_size_limit = 67108864")
     connection.execute("PRAGMA secure_delete = ON")
     _migrate(connection)
-    _look_at_columns(connection)
-    _look_over(connection)
+    try:
+        _look_at_columns(connection)
+        _look_over(connection)
+    except sqlite.OperationalError as error:  # the schema speaks of what is not there
+        if code_of(error) == sqlite.SQLITE_ERROR:
+            error.sqlite_errorcode = sqlite.SQLITE_CORRUPT
+        raise
 
 
 def _is_new(connection: sqlite.Connection) -> bool:
@@ -217,13 +222,7 @@ def _look_at_columns(connection: sqlite.Connection) -> None:
     """Those of a database of our own are there. The schema is text in the file's first pages:
     with a flipped bit in a column's name it is sound for SQLite, and nothing can be stored."""
     for table, columns in _columns_of_ours().items():
-        try:
-            missing = columns - _columns(connection, table)
-        except sqlite.OperationalError as error:  # a view that speaks of what is not there
-            if code_of(error) == sqlite.SQLITE_ERROR:
-                error.sqlite_errorcode = sqlite.SQLITE_CORRUPT
-            raise
-        if missing:
+        if missing := columns - _columns(connection, table):
             lost = sqlite.DatabaseError(f"{table} has no column {min(missing)}")
             lost.sqlite_errorcode = sqlite.SQLITE_CORRUPT
             raise lost

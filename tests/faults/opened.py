@@ -3,7 +3,6 @@
 import logging
 import os
 import random
-import sqlite3
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from pysqlite3 import dbapi2 as sqlite3  # the system's older one refuses what ours takes
 
 from collector.errors import CollectorError, Damaged
 from collector.event import Event

@@ -52,6 +52,10 @@ SET_ASIDE: dict[str, tuple[Damage, bool]] = {  # and whether the write key can s
         lambda c: c.replace(b"o.person", b"o.perqon"),
         True,
     ),
+    "a column is made by a function that is not there": (
+        lambda c: c.replace(b"(iif(person", b"(hif(person"),
+        True,
+    ),
     "a text file": (lambda c: b"This is no database.\n" * 1000, False),
 }
 
