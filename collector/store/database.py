@@ -136,14 +136,13 @@ async def _open(path: Path, durability: str, checkpoint_pages: int) -> Database:
 
 def _connect(path: Path) -> sqlite.Connection:
     path.touch(mode=0o600)
+    with contextlib.suppress(IsADirectoryError), path.open("rb") as file:
+        if file.read(19)[18:] > b"\2":  # a format's version that SQLite only reads
+            raise _damage("no version that is written")
     connection = sqlite.connect(path, isolation_level=None, timeout=5.0, check_same_thread=False)
-    connection.text_factory = _text
+    # What is stored is UTF-8. A flipped bit in old text must not stop a start.
+    connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
     return connection
-
-
-def _text(raw: bytes) -> str:
-    """What is stored is UTF-8. A flipped bit in old text must not stop a start."""
-    return raw.decode("utf-8", "replace")
 
 
 def _prepare(connection: sqlite.Connection, durability: str, checkpoint_pages: int) -> None:
@@ -222,10 +221,14 @@ def _look_at_columns(connection: sqlite.Connection) -> None:
     """Those of a database of our own are there. The schema is text in the file's first pages:
     with a flipped bit in a column's name it is sound for SQLite, and nothing can be stored."""
     for table, columns in _columns_of_ours().items():
-        if missing := columns - _columns(connection, table):
-            lost = sqlite.DatabaseError(f"{table} has no column {min(missing)}")
-            lost.sqlite_errorcode = sqlite.SQLITE_CORRUPT
-            raise lost
+        if other := columns ^ _columns(connection, table):
+            raise _damage(f"{table} and its column {min(other)}")
+
+
+def _damage(what: str) -> sqlite.DatabaseError:
+    error = sqlite.DatabaseError(what)
+    error.sqlite_errorcode = sqlite.SQLITE_CORRUPT
+    return error
 
 
 def _columns(connection: sqlite.Connection, table: str) -> set[str]:
