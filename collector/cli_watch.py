@@ -36,6 +36,7 @@ from collector.options import (
 )
 from collector.store import cursors, erase, exports, refusals, reports, rollups
 from collector.store.database import read_site_keys
+from collector.store.question import Question
 from collector.store.reader import Reader
 from collector.terminal import bar, colour, line, safe
 
@@ -177,7 +178,7 @@ def stats(
     bounds = [*range(start, end, unit), -(-end // unit) * unit]
     if len(bounds) > 1000:
         raise click.BadParameter("expected a range of at most 1000 days", param_hint="--since")
-    question = reports.Question(start, bounds[-1], site, bots=bots)
+    question = Question(start, bounds[-1], site, bots=bots)
     config = load_config(file, data=data)
     if config.profile == "edge":
         say_error(CollectorError('profile: an "edge" counts nothing; ask the centre'))
@@ -204,7 +205,7 @@ def _behind(connection: Any) -> int:
 
 
 def _told(
-    question: reports.Question,
+    question: Question,
     unit: int,
     bounds: list[int],
     found: dict[str, Any],

@@ -16,9 +16,9 @@ from collector.store import cursors, rollups
 from collector.store.database import Database
 from collector.store.reader import Reader
 from collector.wire.visit import Places
+from collector.workers import pieces
 from collector.workers.courtesy import Courtesy
 from collector.workers.follow import Committed, Follower
-from collector.workers.pieces import Pieces
 from collector.workers.rollups import Rollups
 
 # Settings that are told as set or not, never as they are.
@@ -47,7 +47,7 @@ class Dashboard:
         self._step = courtesy, others_lag
         self._places = Places(config.admin.country_database)
         self.follower: Follower | None = None
-        self.pieces: Follower | None = None
+        self.makers: list[Follower] = []
         self._stopping = False
 
     async def start(self) -> None:
@@ -56,19 +56,21 @@ class Dashboard:
         reached = Committed()
         self.follower = Follower(rollups.CURSOR, step, self._committed, position, reached)
         step.rest = self.follower.rest
-        arranging = Pieces(self._counting, self._database, self._step[0])
-        self.pieces = Follower("pieces", arranging, reached, 0)
-        arranging.rest = self.pieces.rest
+        for name, of in (("pieces", pieces.of_hits), ("sale pieces", pieces.of_sales)):
+            made = of(self._counting, self._database, self._step[0])
+            follower = Follower(name, made, reached, 0)
+            made.rest = follower.rest
+            self.makers.append(follower)
         reached.advance(position)
-        self.follower.start()
-        self.pieces.start()
+        for follower in (self.follower, *self.makers):
+            follower.start()
 
     def leave(self) -> None:
         """End the live views: a stop waits for none."""
         self._stopping = True
 
     async def stop(self) -> None:
-        for follower in (self.follower, self.pieces):
+        for follower in (self.follower, *self.makers):
             if follower:
                 await follower.stop()
 

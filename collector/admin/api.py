@@ -14,10 +14,10 @@ from collector.admin.openapi import document
 from collector.admin.respond import Told, answered, as_json, limit
 from collector.clock import now_ms
 from collector.errors import CollectorError
-from collector.store import funnels, lookup, reports
+from collector.store import funnels, lookup, reports, sales
 from collector.store.hits import DIMENSIONS
+from collector.store.question import Question
 from collector.store.reader import Reader
-from collector.store.reports import Question
 
 _LIVE_TICK_S = 0.25
 _LIVE_MOST = 200
@@ -140,18 +140,18 @@ class Api:
 
     async def purchases(self, request: web.Request) -> web.Response:
         question, _ = ask(request)
-        rows = await self._tables.run(lookup.purchases, question, limit(request, 100))
+        rows = await self._tables.run(sales.purchases, question, limit(request, 100))
         return as_json({"purchases": rows})
 
     async def leads(self, request: web.Request) -> web.Response:
         question, _ = ask(request)
-        rows = await self._tables.run(lookup.leads, question, limit(request, 100))
+        rows = await self._tables.run(sales.leads, question, limit(request, 100))
         return as_json({"leads": rows})
 
     async def revenue(self, request: web.Request) -> web.Response:
         question, _ = ask(request)
-        by = _one_of(request, "by", lookup.REVENUE_BY)
-        rows = await self._tables.run(lookup.revenue, question, by, limit(request, 20))
+        by = _one_of(request, "by", sales.REVENUE_BY)
+        rows = await self._tables.run(sales.revenue, question, by, limit(request, 20))
         return as_json({"by": by, "rows": rows})
 
     async def funnel(self, request: web.Request) -> web.StreamResponse:

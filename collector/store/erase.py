@@ -23,6 +23,7 @@ OWN = frozenset(
         "site_keys", "meta", "cursors", "dedupe_segments", "absent_numbers",
         "event_index", "event_names", "audiences", "saved_audiences", "audience_moves",
         "hits", "hit_sales", "hit_blocks", "hit_pieces", "hit_columns",
+        "sale_pieces",
         "rollups", "rollup_pairs", "rollup_marks",
         "rollup_names", "rollup_visitors", *audiences.OF_PEOPLE,
     }

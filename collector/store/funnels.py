@@ -6,8 +6,8 @@ from pysqlite3 import dbapi2 as sqlite
 
 from collector.errors import CollectorError
 from collector.store.marks import of_question
+from collector.store.question import Question
 from collector.store.reader import snapshot
-from collector.store.reports import Question
 from collector.store.sums import Marks
 
 _MOST_STEPS = 8

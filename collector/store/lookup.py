@@ -12,8 +12,8 @@ from pysqlite3 import dbapi2 as sqlite
 
 from collector.people.identity import KINDS, number
 from collector.store import marks, members, timelines
+from collector.store.question import Question
 from collector.store.reader import snapshot, tell
-from collector.store.reports import PURCHASES, Question, of_leads, of_purchases
 from collector.store.timelines import EVENT
 
 Found = list[dict[str, Any]]
@@ -153,61 +153,6 @@ def _signed(person_id: str) -> int | None:
         return None
     number = int(person_id, 16)
     return number - (1 << 64) if number >> 63 else number
-
-
-# Which ones are asked for is put in for {asked}.
-_PURCHASES = f"""SELECT p.seq, p.message_id, p.site, p.person_id, p.timestamp, p.event, p.order_id,
-    p.currency, p.total_micros, p.counted, e.email, e.user_id,
-    (SELECT group_concat(coalesce(name, product_id, sku, '?'), ', ')
-     FROM purchase_items AS i WHERE i.seq = p.seq) AS items
-  FROM {PURCHASES} LEFT JOIN people AS e ON e.number = p.person
-  WHERE {{asked}} ORDER BY h.at DESC LIMIT ?"""
-_LEADS = """SELECT p.site, p.email, p.person_id, p.timestamp, p.source, p.times FROM leads AS p
-  WHERE {asked} ORDER BY p.timestamp DESC LIMIT ?"""
-
-
-def purchases(connection: sqlite.Connection, question: Question, limit: int) -> Found:
-    return _asked(connection, _PURCHASES, limit, of_purchases(connection, question))
-
-
-def leads(connection: sqlite.Connection, question: Question, limit: int) -> Found:
-    return _asked(connection, _LEADS, limit, of_leads(connection, question))
-
-
-def _asked(
-    connection: sqlite.Connection, statement: str, limit: int, condition: tuple[str, list[Any]]
-) -> Found:
-    said, values = condition
-    return _dicts(connection.execute(statement.replace("{asked}", said), (*values, limit)))
-
-
-_OF_ITEMS = f"""SELECT {{by}} AS value, p.currency, sum(i.price_micros * coalesce(i.quantity, 1))
-    AS micros, sum(coalesce(i.quantity, 1)) AS count
-  FROM {PURCHASES} CROSS JOIN purchase_items AS i ON i.seq = p.seq
-  WHERE p.counted AND {{asked}}
-  GROUP BY 1, 2 ORDER BY 3 DESC LIMIT ?"""
-# A touch: the visitor's first or last view before the purchase that came by a campaign.
-_OF_TOUCH = f"""SELECT n.text AS value, currency, sum(total_micros) AS micros, count(*) AS count
-  FROM (SELECT p.currency, p.total_micros, (
-      SELECT t.campaign FROM hits AS t
-      WHERE t.visitor = h.visitor AND h.visitor <> 0 AND t.campaign <> 0
-        AND (t.at, t.seq) <= (h.at, h.seq)
-      ORDER BY t.at {{order}}, t.seq {{order}} LIMIT 1) AS campaign
-    FROM {PURCHASES} WHERE p.counted AND {{asked}})
-  LEFT JOIN rollup_names AS n ON n.number = campaign
-  GROUP BY 1, 2 ORDER BY 3 DESC LIMIT ?"""
-_BY = {
-    "product": _OF_ITEMS.replace("{by}", "coalesce(i.name, i.product_id, i.sku)"),
-    "category": _OF_ITEMS.replace("{by}", "i.category"),
-    "first": _OF_TOUCH.replace("{order}", "ASC"),
-    "last": _OF_TOUCH.replace("{order}", "DESC"),
-}
-REVENUE_BY = tuple(_BY)
-
-
-def revenue(connection: sqlite.Connection, question: Question, by: str, limit: int) -> Found:
-    """Revenue by product, category, or campaign of first or last touch."""
-    return _asked(connection, _BY[by], limit, of_purchases(connection, question))
 
 
 _SAMPLE = 500

@@ -7,7 +7,8 @@ from pysqlite3 import dbapi2 as sqlite
 
 from collector.store import hits
 from collector.store.hits import DIMENSIONS, SLOT_MS
-from collector.store.reports import STARTS, Asked, Question, condition, filled, number_of, starts_of
+from collector.store.question import Question, condition, number_of
+from collector.store.reports import STARTS, Asked, filled, starts_of
 from collector.store.sums import DAY, Marks
 
 _HIT: dict[str, tuple[tuple[str, int], ...]] = {"path": (("view", 1),), "event": ()}

@@ -14,50 +14,13 @@ import msgspec
 from pyroaring import BitMap
 from pysqlite3 import dbapi2 as sqlite
 
-from collector.store import hits
+from collector.store import hits, sales
 from collector.store.hits import DIMENSIONS, SLOT_MS, Condition
+from collector.store.question import Question, condition, names, number_of
 from collector.store.reader import rows_at_once, snapshot
 from collector.store.sums import DAY, HOUR, finest, values_of
 
 LEVELS = (1, HOUR, DAY)
-_LONGEST_NAME = 500
-
-
-class Question(msgspec.Struct, frozen=True):
-    """Which events: `start` <= time < `end` in milliseconds (of whole quarters of an hour), and
-    what they have in common; an empty text is none, None is any."""
-
-    start: int
-    end: int
-    site: str | None = None
-    path: str | None = None
-    referrer: str | None = None
-    campaign: str | None = None
-    event: str | None = None
-    device: str | None = None
-    browser: str | None = None
-    country: str | None = None
-    type: str | None = None
-    bots: bool = False
-
-    @property
-    def filters(self) -> dict[str, str]:
-        """The dimensions that are filtered by, and by what."""
-        return {d: v for d in DIMENSIONS if (v := getattr(self, d)) is not None}
-
-    @property
-    def slots(self) -> tuple[int, int]:
-        return self.start // SLOT_MS, -(-self.end // SLOT_MS)
-
-
-def number_of(connection: sqlite.Connection, text: str) -> int:
-    """Of a name; 0 for none, -1 for what was never seen."""
-    if not text:
-        return 0
-    row = connection.execute(
-        "SELECT number FROM rollup_names WHERE text = ?", (text[:_LONGEST_NAME],)
-    ).fetchone()
-    return int(row[0]) if row else -1
 
 
 def pieces(first: int, end: int, levels: Sequence[int] = LEVELS) -> Iterator[tuple[int, int, int]]:
@@ -90,15 +53,6 @@ def rounded(whole: tuple[int, int], first: int, end: int) -> tuple[int, int]:
     if first <= oldest:
         first = oldest // DAY * DAY
     return first, (newest // DAY + 1) * DAY if end > newest else end
-
-
-def condition(connection: sqlite.Connection, question: Question) -> Condition:
-    """The question as one about hits."""
-    equal = [] if question.bots else [("bot", 0)]
-    if question.site is not None:
-        equal.append(("site", number_of(connection, question.site)))
-    equal += [(name, number_of(connection, text)) for name, text in question.filters.items()]
-    return Condition(*question.slots, tuple(equal))
 
 
 _CELL = tuple[int, int, str]
@@ -252,60 +206,8 @@ def totals(connection: sqlite.Connection, question: Question) -> dict[str, Any]:
             "visitors": len(tally.visitors),
             "views": tally.views,
             "events": tally.events,
-            **_commerce(connection, question),
+            **sales.commerce(connection, question),
         }
-
-
-# A purchase is asked for by its event, in order of time; it has that one's number and time.
-PURCHASES = """hit_sales AS h INDEXED BY hit_sales_by_time
-    CROSS JOIN purchases AS p ON p.seq = h.seq"""
-
-
-def of_purchases(connection: sqlite.Connection, question: Question) -> tuple[str, list[Any]]:
-    """The condition that purchase `p`, whose event is `h`, is among those asked for."""
-    said, values = "h.at >= ? AND h.at < ?", [question.start, question.end]
-    for name, value in condition(connection, question).equal:
-        said += f" AND h.{name} = ?"
-        values.append(value)
-    return said, values
-
-
-def of_leads(connection: sqlite.Connection, question: Question) -> tuple[str, list[Any]]:
-    """The same of lead `p`. Leads have no number of their event: it is found by its time and
-    message id."""
-    said = "p.timestamp >= ? AND p.timestamp < ?"
-    values: list[Any] = [question.start, question.end]
-    if question.site is not None:
-        said += " AND p.site = ?"
-        values.append(question.site)
-    if question.filters:
-        of_event = ""
-        for name, value in condition(connection, question).equal:
-            of_event += f" AND h.{name} = ?"
-            values.append(value)
-        said += f""" AND EXISTS (SELECT 1 FROM hit_sales AS h INDEXED BY hit_sales_by_time
-            WHERE h.at = p.timestamp AND h.message_id = p.message_id AND h.site_name = p.site
-            {of_event})"""
-    return said, values
-
-
-def _commerce(connection: sqlite.Connection, question: Question) -> dict[str, Any]:
-    said, values = of_purchases(connection, question)
-    bought = connection.execute(
-        f"""SELECT p.currency, count(*), coalesce(sum(p.total_micros), 0) FROM {PURCHASES}
-        WHERE p.counted AND {said} GROUP BY p.currency ORDER BY 3 DESC""",
-        values,
-    ).fetchall()
-    said, values = of_leads(connection, question)
-    leads = connection.execute(f"SELECT count(*) FROM leads AS p WHERE {said}", values).fetchone()
-    return {
-        "leads": leads[0],
-        "purchases": sum(count for _, count, _ in bought),
-        "revenue": [
-            {"currency": currency, "micros": micros, "purchases": count}
-            for currency, count, micros in bought
-        ],
-    }
 
 
 def chart(
@@ -382,14 +284,3 @@ def _count_hits(
         where = where.also(("view", 1))
     for (values,) in hits.scan(connection, where, (dimension,), after, upto):
         counts.update(values)
-
-
-def names(connection: sqlite.Connection, numbers: list[int]) -> dict[int, str]:
-    text = msgspec.json.encode(numbers).decode()
-    return dict(
-        connection.execute(
-            "SELECT n.number, n.text FROM json_each(?) AS j "
-            "CROSS JOIN rollup_names AS n ON n.number = j.value",
-            (text,),
-        ).fetchall()
-    )

@@ -14,7 +14,7 @@ from pysqlite3 import dbapi2 as sqlite
 
 from collector.audience.rule import OWN_EVENTS
 from collector.people.commerce import LEADS, PURCHASES
-from collector.store import cursors, seals
+from collector.store import cursors, sale_pieces, seals
 from collector.store.hits import COLUMNS
 
 CURSOR = "rollups"
@@ -193,6 +193,10 @@ def apply(connection: sqlite.Connection, step: Step, seq: int) -> bool:
         for field, statement in _PUT.items():
             if part := getattr(step, field):
                 connection.execute(statement, (_text(part),))
+        if step.hits:
+            sale_pieces.touched(
+                connection, "t.seq BETWEEN ? AND ?", (step.hits[0][0], step.hits[-1][0])
+            )
         cursors.move(connection, CURSOR, seq)
     return True
 

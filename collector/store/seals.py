@@ -15,7 +15,7 @@ from pyroaring import BitMap
 from pysqlite3 import dbapi2 as sqlite
 
 from collector.store import columns as by_column
-from collector.store import cursors, hits
+from collector.store import cursors, hits, sale_pieces
 from collector.store.hits import COLUMNS, SLOT_MS
 from collector.store.reader import rows_at_once
 from collector.store.sums import (
@@ -251,6 +251,7 @@ def take_out(connection: sqlite.Connection, seqs: list[int]) -> None:
     """Hits go, and from the rollups as well. Within a transaction."""
     among, known = _text(seqs), hits.added_up(connection)
     columns = hits.read(connection, f"{_AMONG} AND seq <= ?", (among, known), COLUMNS)
+    sale_pieces.touched(connection, f"t.{_AMONG}", (among,))
     connection.execute(f"DELETE FROM hits WHERE {_AMONG}", (among,))
     connection.execute(f"DELETE FROM hit_sales WHERE {_AMONG}", (among,))
     by_column.drop(connection, seqs)

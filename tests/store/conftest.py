@@ -111,7 +111,7 @@ async def counted(idle: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     batch = list(events(NOW, visits=300, seed=4))
     await collector.app.writer.append(batch[:400])
     await collector.app.writer.append(batch[400:])
-    follower = collector.app.dashboard.follower
-    while follower.lag or collector.app.dashboard.pieces.lag or collector.app.persons.lag:
-        await follower.rest(0.02)
+    dashboard, persons = collector.app.dashboard, collector.app.persons
+    while any(one.lag for one in (dashboard.follower, persons, *dashboard.makers)):
+        await dashboard.follower.rest(0.02)
     return collector

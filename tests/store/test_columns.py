@@ -8,7 +8,7 @@ from collector.admin import ranges
 from collector.store import columns, hits, pieces, reports, timelines
 from collector.store.columns import Narrow
 from collector.store.hits import COLUMNS, DIMENSIONS
-from collector.store.reports import Question
+from collector.store.question import Question
 
 NOW = 1_795_500_000_000  # as in `counted`
 

@@ -8,7 +8,7 @@ import pytest
 from collector.admin import ranges
 from collector.store import funnels, hits, reports, retention, seals
 from collector.store.hits import DIMENSIONS
-from collector.store.reports import Question
+from collector.store.question import Question
 from collector.store.sums import Marks, finish
 
 NOW = 1_795_500_000_000  # as in `counted`
