@@ -68,13 +68,18 @@ def rejected(connection: sqlite.Connection, after: int | None, limit: int) -> Fo
     return rows
 
 
+# In small rows as far back as they are counted, and the newest few, which may not be yet.
+_LAST_HEARD = """WITH last (seq) AS (
+    SELECT max(seq) FROM (SELECT site, seq FROM hits NOT INDEXED
+      WHERE seq > (SELECT max(seq) FROM hits) - 20000) GROUP BY site
+    UNION SELECT seq FROM (SELECT seq FROM events ORDER BY seq DESC LIMIT 100))
+  SELECT e.site, max(e.received_at) FROM last CROSS JOIN events AS e ON e.seq = last.seq
+  GROUP BY 1"""
+
+
 def last_heard(connection: sqlite.Connection) -> dict[str, int]:
     """When the newest event of each site came in, among the last 20,000."""
-    rows = connection.execute(
-        "SELECT site, max(received_at) FROM (SELECT site, received_at FROM events "
-        "ORDER BY seq DESC LIMIT 20000) GROUP BY site"
-    )
-    return dict(rows.fetchall())
+    return dict(connection.execute(_LAST_HEARD).fetchall())
 
 
 _PERSON = "id, site, user_id, email, traits, first_seen, last_seen, trusted"
