@@ -55,7 +55,13 @@ _USUAL = 30  # days that the viewer beside ingest looks at
     click.option("--people", type=int, help="[default: a tenth as many]"),
     click.option("--folder", help="Filled if it is not there, and kept: to measure in pieces."),
     click.option("--rounds", type=int, default=20, show_default=True, help="Of each warm call."),
-    click.option("--days", type=int, multiple=True, help="Ranges [default: 1, 7, 30, 90, 365]."),
+    click.option(
+        "--days",
+        type=int,
+        multiple=True,
+        help="Ranges [default: 1, 7, 30, 90, 365; beside ingest 30].",
+    ),
+    click.option("--seconds", type=float, help="Of each load beside a viewer [default: 20]."),
     click.option("--part", type=click.Choice(["all", "pages", "ingest"]), default="all"),
 )
 def dashboard(plan: Plan) -> tuple[list[Run], dict[str, float]]:
@@ -75,7 +81,9 @@ def dashboard(plan: Plan) -> tuple[list[Run], dict[str, float]]:
             runs += _asked(folder, days, 2 if plan.quick else own["rounds"], "warm")
             figures |= _worst(runs)
         if own["part"] != "pages":
-            beside, more = _beside(folder, plan.pick(1, 20), int(plan.pick(16, 256)))
+            ranges = tuple(own["days"]) or (_USUAL,)
+            seconds = own["seconds"] or plan.pick(1, 20)
+            beside, more = _beside(folder, ranges, seconds, int(plan.pick(16, 256)))
             runs += beside
             figures |= more
         return runs, figures
@@ -154,29 +162,49 @@ def _worst(runs: list[Run]) -> dict[str, float]:
     return worst
 
 
-def _beside(folder: Path, seconds: float, connections: int) -> tuple[list[Run], dict[str, float]]:
+def _beside(
+    folder: Path, ranges: tuple[int, ...], seconds: float, connections: int
+) -> tuple[list[Run], dict[str, float]]:
     with _serving(folder) as collector:
         pool = collector.pool(_SHAPE)
-        peak = load.peak(collector, _SHAPE, pool, seconds / 2, connections)
+        peak = load.peak(collector, _SHAPE, pool, min(seconds, 20) / 2, connections)
         rate = peak.events_per_s / SHAPES[_SHAPE] / 2
-        alone = load.offered(collector, _SHAPE, pool, rate, seconds, connections)
-        watching = Watching(Viewer(collector), _USUAL, 0.1)
-        watching.start()
-        beside = load.offered(collector, _SHAPE, pool, rate, seconds, connections)
-        watching.end()
-        behind = _behind(collector)
-    alone.at, beside.at = {"viewers": 0}, {"viewers": 1}
-    seen = run_of("viewer", "none and one", "beside", _USUAL, watching.micros)
-    assert seen.latency and alone.cpu_s and beside.cpu_s
-    return [peak, alone, beside, seen], {
-        "dashboard.ingest.with_over_without": round(
-            beside.events_per_s / max(1, alone.events_per_s), 3
-        ),
-        "dashboard.ingest.cpu_us_an_event_without": round(alone.cpu_s / alone.events * 1e6, 1),
-        "dashboard.ingest.cpu_us_an_event_with": round(beside.cpu_s / beside.events * 1e6, 1),
-        "dashboard.beside.p50_ms": round(seen.latency.p50, 1),
-        "dashboard.beside.p95_ms": round(seen.latency.curve["95"], 1),
-        "dashboard.not_yet_counted": behind,
+
+        def paced() -> Run:
+            return load.offered(collector, _SHAPE, pool, rate, seconds, connections)
+
+        alone = paced()
+        runs = [peak, alone]
+        figures: dict[str, float] = {}
+        for heat in ("warm", "cold"):
+            watching = Watching(Viewer(collector), ranges, 0.1, heat == "cold")
+            watching.start()
+            beside = paced()
+            watching.end()
+            runs.append(beside)
+            beside.at = {"viewers": 1, "cold": float(heat == "cold")}
+            figures |= _compared(heat, alone, beside)
+            pages = [
+                run_of(page, "none and one", f"beside, {heat}", 0, micros)
+                for page, micros in watching.micros.items()
+                if micros
+            ]
+            slowest = max(run.latency.curve["95"] for run in pages if run.latency)
+            figures[f"dashboard.beside.{heat}.p95_ms"] = round(slowest, 1)
+            runs += pages
+        figures["dashboard.not_yet_counted"] = _behind(collector)
+    alone.at = {"viewers": 0}
+    return runs, figures
+
+
+def _compared(heat: str, alone: Run, beside: Run) -> dict[str, float]:
+    """Ingest without and with a viewer."""
+    assert alone.cpu_s and beside.cpu_s
+    name = f"dashboard.ingest.{heat}"
+    return {
+        f"{name}.with_over_without": round(beside.events_per_s / max(1, alone.events_per_s), 3),
+        f"{name}.cpu_us_an_event_without": round(alone.cpu_s / alone.events * 1e6, 1),
+        f"{name}.cpu_us_an_event_with": round(beside.cpu_s / beside.events * 1e6, 1),
     }
 
 

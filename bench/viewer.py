@@ -121,20 +121,26 @@ def drop(path: Path) -> None:
 
 
 class Watching(threading.Thread):
-    """Opens page after page, without filter and with one, until the end."""
+    """Opens page after page, without filter and with one, until the end; `cold`: the system
+    forgets the database before each call."""
 
-    def __init__(self, viewer: Viewer, days: int, pause_s: float) -> None:
+    def __init__(
+        self, viewer: Viewer, ranges: tuple[int, ...], pause_s: float, cold: bool = False
+    ) -> None:
         super().__init__()
         self._viewer = viewer
-        self._asked = [path for kind in ("none", "one") for _, path in calls(days, kind)]
+        self._asked = [
+            call for days in ranges for kind in ("none", "one") for call in calls(days, kind)
+        ]
         self._pause_s = pause_s
+        self._cold = cold
         self._over = threading.Event()
-        self.micros = array("I")
+        self.micros: dict[str, array[int]] = {page: array("I") for page in PAGES}
 
     def run(self) -> None:
         while not self._over.is_set():
-            for path in self._asked:
-                self.micros.append(self._viewer.ask(path))
+            for page, path in self._asked:
+                self.micros[page].append(self._viewer.ask(path, self._cold))
                 if self._over.wait(self._pause_s):
                     return
 

@@ -53,7 +53,8 @@ def test_every_page_of_the_dashboard_is_asked_for(tmp_path: Path) -> None:
     asked = {(run.subject, run.shape) for run in result.runs if run.load == "warm"}
     assert {page for page, _ in asked} == {*PAGES, *UNRANGED}
     assert {shape for page, shape in asked if page in PAGES} == set(FILTERS)
-    assert result.figures["dashboard.beside.p95_ms"] > 0
+    assert result.figures["dashboard.beside.warm.p95_ms"] > 0
+    assert result.figures["dashboard.beside.cold.p95_ms"] > 0
 
 
 def test_ingest_finds_every_answered_event_in_the_table_once(tmp_path: Path) -> None:
