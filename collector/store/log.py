@@ -313,11 +313,13 @@ async def open_log(
     return EventLog(database, node_id, last_seq, seen, tail, mark, dedupe_ids, rejected_per_site)
 
 
+# The two differ only where one was damaged: the next event then had a number that is taken.
+_LAST_SEQ = """SELECT max(coalesce((SELECT max(seq) FROM events), 0),
+  coalesce((SELECT CAST(seq AS INTEGER) FROM sqlite_sequence WHERE name = 'events'), 0))"""
+
+
 def _last_seq(connection: sqlite.Connection) -> int:
-    row = connection.execute(
-        "SELECT CAST(seq AS INTEGER) FROM sqlite_sequence WHERE name = 'events'"
-    ).fetchone()
-    return int(row[0]) if row else 0
+    return int(connection.execute(_LAST_SEQ).fetchone()[0])
 
 
 def _marked(mark: int) -> int:

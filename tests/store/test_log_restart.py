@@ -137,6 +137,17 @@ async def test_a_number_is_never_used_again(store, event):
     assert await store.sql("SELECT seq, node_seq FROM events") == [(3, 3)]
 
 
+async def test_a_count_that_is_behind_the_events_does_not_stop_the_next_one(store, event):
+    await (await store.open()).append([event("a"), event("b"), event("c")], [])
+    await store.sql("UPDATE sqlite_sequence SET seq = 1 WHERE name = 'events'")
+
+    log = await store.reopen()
+    done = await log.append([event("b"), event("d")], [])
+
+    assert (done.stored, done.duplicates) == (1, 1)
+    assert await store.sql("SELECT max(seq) FROM events") == [(4,)]
+
+
 async def test_an_older_copy_of_the_file_is_noticed(store, event, caplog):
     await (await store.open()).append([event("a")], [])
     await store.close()
