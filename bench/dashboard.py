@@ -38,10 +38,12 @@ from bench.viewer import (
 from collector.app import DATABASE
 from collector.people.identity import USER, number
 from collector.store import cursors, rollups
-from collector.store.database import open_database
+from collector.store.database import Database, open_database
 from collector.store.reader import Reader
 from collector.wire.visit import Places
 from collector.workers.courtesy import Courtesy
+from collector.workers.months import Months
+from collector.workers.pieces import Pieces
 from collector.workers.rollups import Rollups
 
 # The window is read from the log at each start, as the filled one has no record of it.
@@ -90,7 +92,8 @@ async def _prepared(path: Path, people: int | None, events: int) -> Run:
     year.fill(path, people or events // 10, events)
     database = await open_database(path, "full", 2000)
     reader = await Reader.open(path, limit_s=600)
-    step = Rollups(reader, database, Places(""), Courtesy(lambda: False), lambda: 0)
+    courtesy = Courtesy(lambda: False)
+    step = Rollups(reader, database, Places(""), courtesy, lambda: 0)
     step.rest = _no_rest
     progress, watch = Progress("counting", 0), Stopwatch()
     at = await database.run(cursors.position, rollups.CURSOR)
@@ -98,10 +101,22 @@ async def _prepared(path: Path, people: int | None, events: int) -> Run:
         while at < events:
             at = await step(at, events)
             progress.tick(f"{at:,}")
+        await _arranged(reader, database, courtesy, progress)
     watch.events = events
     await reader.close()
     await database.close()
     return watch.run("rollups", "year", None, progress)
+
+
+async def _arranged(
+    reader: Reader, database: Database, courtesy: Courtesy, progress: Progress
+) -> None:
+    """What is made of what is counted, by the collector's own followers too."""
+    for make in (Pieces, Months):
+        step = make(reader, database, courtesy)
+        step.rest = _no_rest
+        while not await step(0, 1):
+            progress.tick(make.__name__.lower())
 
 
 async def _no_rest(seconds: float) -> None:

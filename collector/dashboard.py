@@ -18,6 +18,7 @@ from collector.store.reader import Reader
 from collector.wire.visit import Places
 from collector.workers.courtesy import Courtesy
 from collector.workers.follow import Committed, Follower
+from collector.workers.months import Months
 from collector.workers.pieces import Pieces
 from collector.workers.rollups import Rollups
 
@@ -48,6 +49,7 @@ class Dashboard:
         self._places = Places(config.admin.country_database)
         self.follower: Follower | None = None
         self.pieces: Follower | None = None
+        self.months: Follower | None = None
         self._stopping = False
 
     async def start(self) -> None:
@@ -59,16 +61,19 @@ class Dashboard:
         arranging = Pieces(self._counting, self._database, self._step[0])
         self.pieces = Follower("pieces", arranging, reached, 0)
         arranging.rest = self.pieces.rest
+        adding = Months(self._counting, self._database, self._step[0])
+        self.months = Follower("months", adding, reached, 0)
+        adding.rest = self.months.rest
         reached.advance(position)
-        self.follower.start()
-        self.pieces.start()
+        for follower in (self.follower, self.pieces, self.months):
+            follower.start()
 
     def leave(self) -> None:
         """End the live views: a stop waits for none."""
         self._stopping = True
 
     async def stop(self) -> None:
-        for follower in (self.follower, self.pieces):
+        for follower in (self.follower, self.pieces, self.months):
             if follower:
                 await follower.stop()
 

@@ -7,7 +7,8 @@ from pysqlite3 import dbapi2 as sqlite
 
 from collector.store import hits
 from collector.store.hits import DIMENSIONS, SLOT_MS
-from collector.store.reports import STARTS, Asked, Question, condition, filled, number_of, starts_of
+from collector.store.levels import STARTS, Asked, filled
+from collector.store.reports import Question, condition, number_of
 from collector.store.sums import DAY, Marks
 
 _HIT: dict[str, tuple[tuple[str, int], ...]] = {"path": (("view", 1),), "event": ()}
@@ -53,9 +54,7 @@ def _days(
     said, row, columns = f"done IN (0, 1) AND {STARTS}", tuple[int, str], "start, hex(marks)"
     for some in [days] if most is None else ([day] for day in days):
         parts: dict[int, Marks] = {day: Marks() for day in some}
-        for start, packed in asked.rows(
-            connection, row, columns, "rollup_marks", said, starts_of(some)
-        ):
+        for start, packed in asked.rows(connection, row, columns, "rollup_marks", said, some):
             parts[start].extend(Marks(bytes.fromhex(packed)))
         for start, marks in parts.items():
             if start < first or start + DAY > end:

@@ -20,6 +20,7 @@ from collector.store.hits import COLUMNS, DIMENSIONS, SLOT_MS
 
 DAY = 96  # slots
 HOUR = 4
+MONTH = 32 * DAY
 T = TypeVar("T")
 Work = Generator[None, None, T]  # a few milliseconds at a time; it returns what it comes to
 _FIRST = len(COLUMNS) - len(DIMENSIONS)
