@@ -24,7 +24,7 @@ OWN = frozenset(
         "event_index", "event_names", "audiences", "saved_audiences", "audience_moves",
         "hits", "hit_sales", "hit_blocks", "hit_pieces", "hit_columns",
         "rollups", "rollup_pairs", "rollup_marks",
-        "months", "month_cells", "month_pairs",
+        "months", "month_cells", "month_pairs", "month_marks",
         "rollup_names", "rollup_visitors", *audiences.OF_PEOPLE,
     }
 )  # fmt: skip

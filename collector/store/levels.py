@@ -13,6 +13,8 @@ from collector.store.reader import rows_at_once
 from collector.store.sums import DAY, HOUR, MONTH
 
 LEVELS = (1, HOUR, DAY)
+# What is kept of the hits of a month's marks, in the order of the table's columns.
+OF_MARKS = ("device", "browser", "country", "type", "referrer", "campaign", "event", "path")
 
 
 def pieces(first: int, end: int, levels: Sequence[int] = LEVELS) -> Iterator[tuple[int, int, int]]:

@@ -55,12 +55,11 @@ class Months:
     async def _begin(self, start: int) -> bool:
         return await self._database.run(months.begin, start)
 
-    async def _go_on(self, start: int, work: Iterator[Part]) -> bool:
+    async def _go_on(self, start: int, work: Iterator[Part | None]) -> bool:
         """True when it is done, or a day has changed: then another build begins later."""
-        part = await self._reader.run(_some, work)
-        if part and not part.rows:
-            return False
-        return not await self._database.run(months.apply, start, part) or part is None
+        for part in await self._reader.run(_some, work):
+            return not await self._database.run(months.apply, start, part) or part is None
+        return False
 
     def _due(self, connection: Any) -> int | None:
         """What has not changed since nothing was due is not looked at again."""
@@ -75,10 +74,12 @@ class Months:
             return start
 
 
-def _some(_: Any, work: Iterator[Part]) -> Part | None:
-    """Go on until there is something to write, or for a slice of time; None at the end."""
+def _some(_: Any, work: Iterator[Part | None]) -> list[Part | None]:
+    """Go on for a slice of time, or until there is something to write; None is the end of it."""
     until = time.thread_time() + _SLICE_S
     for part in work:
-        if part.rows or time.thread_time() > until:
-            return part
-    return None
+        if part:
+            return [part]
+        if time.thread_time() > until:
+            return []
+    return [None]

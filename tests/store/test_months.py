@@ -4,14 +4,15 @@ import msgspec
 import pytest
 
 from collector.admin import ranges
-from collector.store import hits, months, reports, retention, seals
+from collector.store import funnels, hits, marks, months, reports, retention, seals
 from collector.store.hits import DIMENSIONS, SLOT_MS
 from collector.store.reports import Question
-from collector.store.sums import DAY, MONTH
+from collector.store.sums import DAY, MONTH, Marks
 from collector.workers.courtesy import Courtesy
 from collector.workers.months import Months
 
 NOW = 1_795_500_000_000  # as in `seasons`
+STEPS = funnels.parse(["path:/pricing", "event:Plan Viewed"])
 ZONES = ["Europe/Vienna", "Asia/Kathmandu"]
 
 
@@ -73,10 +74,26 @@ def all_answers(connection, asked, bounds):
     return found
 
 
+def through_all(monkeypatch):
+    """Every hit is looked at."""
+
+    def looked_through(connection, question, kind, number, most):
+        where = reports.condition(connection, question).also(*marks._HIT[kind], (kind, number))
+        upto = hits.added_up(connection)
+        for columns in hits.scan(connection, where, ("visitor", "at", "seq"), 0, upto):
+            yield Marks.of(*columns), True
+
+    monkeypatch.setattr(reports, "_asked", lambda connection, question: None)
+    monkeypatch.setattr(marks, "_added_up", looked_through)
+
+
 async def answers(collector, zone="Europe/Vienna", first="2026-08-02"):
     question, bounds = season(zone, first)
     asked = await ask(collector, questions, question)
-    return await ask(collector, all_answers, asked, bounds)
+    told = await ask(collector, all_answers, asked, bounds)
+    for one in asked:
+        told[one, "funnel"] = await ask(collector, funnels.funnel, one, STEPS)
+    return told
 
 
 async def test_all_months_that_are_over_are_added_up_and_no_other(seasons):
@@ -96,7 +113,7 @@ async def test_by_months_all_answers_are_those_of_looking_through(
     assert len(quick) > 200
     await by_days(seasons)
     assert await answers(seasons, zone, first) == quick
-    monkeypatch.setattr(reports, "_asked", lambda connection, question: None)
+    through_all(monkeypatch)
     assert await answers(seasons, zone, first) == quick
 
 
@@ -141,7 +158,7 @@ async def test_a_late_event_has_its_month_read_by_days_until_it_is_added_up_agai
     await add_up(seasons)
     assert ready(seasons) == before
     assert await answers(seasons) == by_day
-    monkeypatch.setattr(reports, "_asked", lambda connection, question: None)
+    through_all(monkeypatch)
     assert await answers(seasons) == by_day
 
 
@@ -156,7 +173,7 @@ async def test_who_is_forgotten_is_in_no_month(seasons, monkeypatch):
     await add_up(seasons)
     assert ready(seasons) == before
     assert await answers(seasons) == by_day
-    monkeypatch.setattr(reports, "_asked", lambda connection, question: None)
+    through_all(monkeypatch)
     assert await answers(seasons) == by_day
 
 
@@ -181,12 +198,13 @@ async def test_a_day_that_changes_while_its_month_is_added_up_leaves_it_not_read
 
 async def test_what_a_build_left_is_taken_out_before_the_next(seasons):
     start = ready(seasons)[1]
-    tables = ("month_cells", "month_pairs")
-    rows = [seasons.rows(f"SELECT * FROM {table} ORDER BY 1, 2, 3, 4, 5") for table in tables]
+    order = "ORDER BY dimension, start, value, site, bot"
+    rows = [seasons.rows(f"SELECT * FROM {table} {order}") for table in months._TABLES]
     await by_days(seasons)
     assert not await write(seasons, months.begin, start)
     await add_up(seasons)
-    again = [seasons.rows(f"SELECT * FROM {table} ORDER BY 1, 2, 3, 4, 5") for table in tables]
+    again = [seasons.rows(f"SELECT * FROM {table} {order}") for table in months._TABLES]
+    assert all(rows)
     assert list(map(len, again)) == list(map(len, rows))
 
 
@@ -195,6 +213,53 @@ async def test_a_month_that_was_begun_just_now_waits(seasons, late):
     assert await ask(seasons, months.due, ()) == changed
     assert await ask(seasons, months.due, {changed}) is None
     assert changed not in ready(seasons)
+
+
+async def test_a_filter_of_a_month_that_is_over_looks_no_hits_up(seasons, monkeypatch):
+    first, last = ready(seasons)[1], ready(seasons)[-1] + MONTH
+    asked = Question(first * SLOT_MS, last * SLOT_MS, browser="Firefox", device="Desktop")
+    before = await ask(seasons, funnels.funnel, asked, STEPS)
+    assert before[0]["visitors"] > 2
+    monkeypatch.setattr(marks, "_among", None)
+    assert await ask(seasons, funnels.funnel, asked, STEPS) == before
+
+
+async def test_of_a_month_whose_hits_had_gone_what_is_left_is_looked_up(seasons):
+    await by_days(seasons)
+    last = await ask(seasons, hits.added_up)
+    await write(seasons, retention.expire, last // 2)
+    by_day = await answers(seasons)
+    await add_up(seasons)
+    rows = seasons.rows("SELECT length(seqs) AS n, length(browser) AS known FROM month_marks")
+    assert {bool(row["known"]) for row in rows} == {True, False}
+    assert len(ready(seasons)) > 2
+    assert await answers(seasons) == by_day
+
+
+async def test_a_months_marks_lie_in_rows_of_bounded_length(seasons):
+    rows = seasons.rows("SELECT visitors, at, seqs FROM month_marks")
+    found = [Marks.decompress(tuple(row.values())) for row in rows]
+    assert max(len(one.seqs) for one in found) == 20
+    start, end = ready(seasons)[0] * SLOT_MS, (ready(seasons)[-1] + MONTH) * SLOT_MS
+    marked = seasons.rows(
+        f"SELECT seq FROM hits WHERE (view OR event) AND at >= {start} AND at < {end}"
+    )
+    assert sorted(seq for one in found for seq in one.seqs) == sorted(r["seq"] for r in marked)
+
+
+async def test_the_newest_events_of_a_name_are_found_in_months_too(seasons):
+    newest = [
+        row["seq"]
+        for row in seasons.rows(
+            "SELECT seq FROM events WHERE event = 'Plan Viewed' AND "
+            f"timestamp < {ready(seasons)[-1] * SLOT_MS} ORDER BY timestamp DESC, seq DESC LIMIT 30"
+        )
+    ]
+    asked = Question(0, ready(seasons)[-1] * SLOT_MS, bots=True)
+    found = await ask(seasons, marks.of_question, asked, "event", "Plan Viewed", None, 30)
+    times = sorted(zip(found.at, found.seqs, strict=True))[-30:]
+    assert len(newest) == 30
+    assert [seq for _, seq in times][::-1] == newest
 
 
 async def test_months_stay_when_their_hits_are_too_old(seasons):

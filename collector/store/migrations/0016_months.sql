@@ -27,3 +27,27 @@ CREATE TABLE month_pairs (
   counts BLOB NOT NULL
 );
 CREATE UNIQUE INDEX month_pairs_by_value ON month_pairs (dimension, start, value, site, bot);
+-- Who and when, at most 32,768 of them a row, and the values of their hits: a filter need not look
+-- the hits up. Those are empty where the hits were gone already. Columns that are asked for often
+-- and are small come first: SQLite reads a row as far as what it is asked for.
+CREATE TABLE month_marks (
+  dimension INTEGER NOT NULL,
+  start INTEGER NOT NULL,
+  value INTEGER NOT NULL,
+  site INTEGER NOT NULL,
+  bot INTEGER NOT NULL,
+  first INTEGER NOT NULL,       -- tells rows apart: a number in the log
+  visitors BLOB NOT NULL,
+  at BLOB NOT NULL,
+  seqs BLOB NOT NULL,
+  device BLOB NOT NULL,
+  browser BLOB NOT NULL,
+  country BLOB NOT NULL,
+  type BLOB NOT NULL,
+  referrer BLOB NOT NULL,
+  campaign BLOB NOT NULL,
+  event BLOB NOT NULL,
+  path BLOB NOT NULL
+);
+CREATE UNIQUE INDEX month_marks_by_value
+  ON month_marks (dimension, start, value, site, bot, first);
