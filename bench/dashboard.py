@@ -101,8 +101,8 @@ async def _prepared(path: Path, people: int | None, events: int) -> Run:
         while at < events:
             at = await step(at, events)
             progress.tick(f"{at:,}")
-        await _arranged(reader, database, courtesy, progress)
     watch.events = events
+    await _arranged(reader, database, courtesy, progress)
     await reader.close()
     await database.close()
     return watch.run("rollups", "year", None, progress)

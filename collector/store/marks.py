@@ -1,5 +1,6 @@
 """Who viewed a path or did what a track is called, and when: without looking through all hits."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Container, Iterator, Sequence
 from functools import reduce
 from operator import and_
@@ -7,6 +8,7 @@ from operator import and_
 import msgspec
 from pysqlite3 import dbapi2 as sqlite
 
+from collector.store import columns as by_column
 from collector.store import hits
 from collector.store.columns import Narrow
 from collector.store.hits import DIMENSIONS, SLOT_MS
@@ -15,7 +17,8 @@ from collector.store.reports import Question, condition, number_of
 from collector.store.sums import DAY, MONTH, Marks
 
 _HIT: dict[str, tuple[tuple[str, int], ...]] = {"path": (("view", 1),), "event": ()}
-_FEW = 20_000  # are looked up one by one
+# Of a piece, are looked up one by one: each may be a page of the file, and a piece is a handful.
+_FEW = 4
 
 
 def of_question(
@@ -106,14 +109,20 @@ def _of_days(
 
 def _among(connection: sqlite.Connection, question: Question, found: Marks) -> Marks:
     """Those of them that the filters let through."""
-    where, seqs = condition(connection, question), found.seqs.tolist()
+    where, seqs = condition(connection, question), sorted(found.seqs)
     kept: set[int] = set()
-    if len(seqs) > _FEW:
-        wanted = set(seqs)
-        for (passed,) in hits.scan(connection, where, ("seq",)):
-            kept |= wanted.intersection(passed)
-    else:
-        said = f"seq IN (SELECT value FROM json_each(?)) AND {where.said}"
-        text = msgspec.json.encode(seqs).decode()
-        kept.update(*hits.read(connection, said, (text, *where.values), ("seq",)))
-    return found.pick([i for i, seq in enumerate(found.seqs) if seq in kept])
+    singly: list[int] = []
+    done = 0
+    for piece in by_column.pieces(connection, 0, hits.LAST, *where.times):
+        first = bisect_left(seqs, piece.first, done)
+        last = bisect_right(seqs, piece.last, first)
+        if last - first > _FEW:
+            kept.update(hits.fulfilling(connection, where, piece, seqs[first:last]))
+            singly += seqs[done:first]
+        else:
+            singly += seqs[done:last]
+        done = last
+    said = f"seq IN (SELECT value FROM json_each(?)) AND {where.said}"
+    text = msgspec.json.encode(singly + seqs[done:]).decode()
+    kept.update(*hits.read(connection, said, (text, *where.values), ("seq",)))
+    return found.those(bytes(map(kept.__contains__, found.seqs)))

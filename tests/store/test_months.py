@@ -262,6 +262,23 @@ async def test_the_newest_events_of_a_name_are_found_in_months_too(seasons):
     assert [seq for _, seq in times][::-1] == newest
 
 
+async def test_a_stop_leaves_a_month_that_is_being_added_up(seasons):
+    await by_days(seasons)
+    courtesy = Courtesy(lambda: False)
+    step = Months(seasons.app.dashboard.counts, seasons.app._database, courtesy)
+    rests = []
+
+    async def rest(seconds):
+        rests.append(seconds)
+        if seasons.rows("SELECT * FROM months"):
+            courtesy.stop()
+
+    step.rest = rest
+    assert await step(0, 1) == 0
+    assert len(rests) > 1
+    assert [row["ready"] for row in seasons.rows("SELECT ready FROM months")] == [0]
+
+
 async def test_months_stay_when_their_hits_are_too_old(seasons):
     question, bounds = season("UTC")
     asked = await ask(seasons, questions, question)
