@@ -34,12 +34,13 @@ def of_question(
     transaction."""
     number, after = number_of(connection, text), hits.added_up(connection)
     found, passed = Marks(), Marks()
-    for marks, judged in _added_up(connection, question, kind, number, most):
+    for some in _added_up(connection, question, kind, number, most):
         if most is not None and len(found.seqs) + len(passed.seqs) >= most:
             break
-        if who is not None:
-            marks = marks.pick([i for i, visitor in enumerate(marks.visitors) if visitor in who])
-        (passed if judged else found).extend(marks)
+        for own, more in zip((found, passed), some, strict=True):
+            if who is not None:
+                more = more.pick([i for i, visitor in enumerate(more.visitors) if visitor in who])
+            own.extend(more)
     if question.filters and found.seqs:
         found = _among(connection, question, found)
     found.extend(passed)
@@ -51,9 +52,9 @@ def of_question(
 
 def _added_up(
     connection: sqlite.Connection, question: Question, kind: str, number: int, most: int | None
-) -> Iterator[tuple[Marks, bool]]:
-    """What is added up, the newest first (where a few are enough one day after the other), and
-    whether the filters have let it through already."""
+) -> Iterator[tuple[Marks, Marks]]:
+    """What is added up, the newest first (where a few are enough one day after the other): what is
+    still to be filtered, and what is not."""
     site = None if question.site is None else number_of(connection, question.site)
     asked = Asked(DIMENSIONS.index(kind) + 1, number, site, question.bots)
     filters = {name: number_of(connection, text) for name, text in question.filters.items()}
@@ -63,31 +64,33 @@ def _added_up(
     for level, start, stop in [*units(*days, (DAY,), whole)][::-1]:
         if level == MONTH:
             for month in range(start, stop, MONTH)[::-1]:
-                yield from _of_month(connection, asked, filters, month)
+                yield _of_month(connection, asked, filters, month)
             continue
         newest_first = range(start, stop, DAY)[::-1]
         for some in [newest_first] if most is None else ([day] for day in newest_first):
             for marks in _of_days(connection, asked, some, first, end):
-                yield marks, False
+                yield marks, Marks()
 
 
 def _of_month(
     connection: sqlite.Connection, asked: Asked, filters: dict[str, int], month: int
-) -> Iterator[tuple[Marks, bool]]:
+) -> tuple[Marks, Marks]:
+    found, passed = Marks(), Marks()
     columns = ", ".join(("visitors", "at", "seqs", *filters))
     for row in asked.each(connection, columns, "month_marks", [month]):
         marks, contents = row[:3], row[3:]
         if not all(contents):
-            yield Marks.decompress(marks), False
+            found.extend(Marks.decompress(marks))
             continue
         masks = map(Narrow.equal, map(Narrow, contents), filters.values())
         said = [mask for mask in masks if mask is not None]
         mask = reduce(and_, said) if said else None
         if mask is None:
-            yield Marks.decompress(marks), True
+            passed.extend(Marks.decompress(marks))
         elif mask:
-            found = Marks.decompress(marks)
-            yield found.those(mask.to_bytes(len(found.seqs), "little")), True
+            some = Marks.decompress(marks)
+            passed.extend(some.those(mask.to_bytes(len(some.seqs), "little")))
+    return found, passed
 
 
 def _of_days(

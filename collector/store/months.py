@@ -130,10 +130,10 @@ def _cells(connection: sqlite.Connection, dimension: int, start: int) -> Iterato
     select = f"""SELECT json_array(value, site, bot, events, views, hex(visitors)) AS j
         FROM {_OF_CELLS} AND {_BETWEEN}"""
     for values in _ranges(connection, (_OF_CELLS,), dimension, start, _CELLS):
-        found: dict[_Key, Cell] = {}
+        found: dict[_Key, Cell] = defaultdict(lambda: Cell(0, 0, BitMap()))
         among = (dimension, starts_of(_days(start)), *values)
         for *key, events, views, packed in rows_at_once(connection, select, among, _CELL):
-            cell = found.setdefault(tuple(key), Cell(0, 0, BitMap()))
+            cell = found[tuple(key)]
             cell.events += events
             cell.views += views
             cell.visitors |= BitMap.deserialize(bytes.fromhex(packed))
@@ -152,10 +152,10 @@ def _pairs(connection: sqlite.Connection, dimension: int, start: int) -> Iterato
     select = f"""SELECT json_array(value, site, bot, hex(counts)) AS j
         FROM {_OF_PAIRS} AND {_BETWEEN}"""
     for values in _ranges(connection, (_OF_PAIRS,), dimension, start, _PAIRS):
-        found: dict[_Key, Pairs] = {}
+        found: dict[_Key, Pairs] = defaultdict(Pairs)
         among = (dimension, starts_of(_days(start)), *values)
         for *key, packed in rows_at_once(connection, select, among, _PACKED):
-            found.setdefault(tuple(key), Pairs()).add(Pairs(bytes.fromhex(packed)))
+            found[tuple(key)].add(Pairs(bytes.fromhex(packed)))
             yield None
         rows = [(dimension, start, *key, pairs.pack()) for key, pairs in sorted(found.items())]
         yield Part("month_pairs", rows)
