@@ -15,7 +15,7 @@ from pyroaring import BitMap
 from pysqlite3 import dbapi2 as sqlite
 
 from collector.store import columns, cursors, hits, levels, seals
-from collector.store.hits import DIMENSIONS
+from collector.store.hits import DIMENSIONS, SLOT_MS
 from collector.store.levels import STARTS, starts_of
 from collector.store.reader import rows_at_once
 from collector.store.sums import DAY, EVENT, MONTH, PATH, Cell, Marks, Pairs, Work
@@ -45,9 +45,10 @@ class Part(msgspec.Struct):
 _FROM = f"SELECT min(start) FROM rollups WHERE dimension = 0 AND level = {DAY} AND start >= ?"
 
 
-def due(connection: sqlite.Connection, resting: Container[int]) -> int | None:
+def due(connection: sqlite.Connection, now_ms: int, resting: Container[int]) -> int | None:
     """The first month that is over and not added up, none of `resting`."""
     oldest, newest = levels.filled(connection)
+    newest = min(newest, now_ms // SLOT_MS)  # an event from the future ends no month
     known, at = levels.ready(connection), oldest // DAY * DAY
     while (row := connection.execute(_FROM, (at,)).fetchone())[0] is not None:
         start = int(row[0]) // MONTH * MONTH

@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
+from collector.clock import now_ms
 from collector.store import hits, months, seals
 from collector.store.database import Database
 from collector.store.months import Part
@@ -69,7 +70,7 @@ class Months:
                 return None
             recent = time.monotonic() - _LEAST_S
             resting = {start for start, begun in self._begun.items() if begun > recent}
-            start = months.due(connection, resting)
+            start = months.due(connection, now_ms(), resting)
             self._complete = now if start is None and not resting else None
             return start
 

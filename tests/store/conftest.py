@@ -127,6 +127,7 @@ async def counting(idle: Any, monkeypatch: pytest.MonkeyPatch, batch: list[Event
     monkeypatch.setattr(months, "_LOOKED_UP", 7)
     monkeypatch.setattr(months, "_PART_BYTES", 500)
     monkeypatch.setattr(months, "_CLEARED", 50)
+    monkeypatch.setattr("collector.workers.months.now_ms", lambda: NOW)
     monkeypatch.setattr(rollups, "_SHORTEST_REST_S", 0.0)
     monkeypatch.setattr(rollups.Rollups.__init__, "__defaults__", (150,))
     collector = await idle.start()

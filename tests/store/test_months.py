@@ -196,6 +196,20 @@ async def test_a_day_that_changes_while_its_month_is_added_up_leaves_it_not_read
     assert await answers(seasons) == by_day
 
 
+async def test_an_event_from_the_future_ends_no_month(seasons):
+    assert await ask(seasons, months.due, NOW, ready(seasons)) is None
+    later = NOW + 40 * DAY * SLOT_MS
+    assert await ask(seasons, months.due, later, ready(seasons)) is None
+    await write(seasons, put_future)
+    assert await ask(seasons, months.due, NOW, ready(seasons)) is None
+    assert await ask(seasons, months.due, later, ready(seasons)) is not None
+
+
+def put_future(connection):
+    slot = NOW // SLOT_MS + 300 * DAY
+    connection.execute(f"INSERT INTO rollups VALUES (0, 1, {slot}, 0, 1, 0, 1, 1, x'')")
+
+
 async def test_what_a_build_left_is_taken_out_before_the_next(seasons):
     start = ready(seasons)[1]
     order = "ORDER BY dimension, start, value, site, bot"
@@ -210,8 +224,8 @@ async def test_what_a_build_left_is_taken_out_before_the_next(seasons):
 
 async def test_a_month_that_was_begun_just_now_waits(seasons, late):
     changed = await late()
-    assert await ask(seasons, months.due, ()) == changed
-    assert await ask(seasons, months.due, {changed}) is None
+    assert await ask(seasons, months.due, NOW, ()) == changed
+    assert await ask(seasons, months.due, NOW, {changed}) is None
     assert changed not in ready(seasons)
 
 
