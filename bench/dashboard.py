@@ -36,9 +36,10 @@ from bench.viewer import (
     run_of,
 )
 from collector.app import DATABASE
+from collector.dashboard import MAKERS
 from collector.people.identity import USER, number
 from collector.store import cursors, rollups
-from collector.store.database import open_database
+from collector.store.database import Database, open_database
 from collector.store.reader import Reader
 from collector.wire.visit import Places
 from collector.workers.courtesy import Courtesy
@@ -98,7 +99,8 @@ async def _prepared(path: Path, people: int | None, events: int) -> Run:
     year.fill(path, people or events // 10, events)
     database = await open_database(path, "full", 2000)
     reader = await Reader.open(path, limit_s=600)
-    step = Rollups(reader, database, Places(""), Courtesy(lambda: False), lambda: 0)
+    courtesy = Courtesy(lambda: False)
+    step = Rollups(reader, database, Places(""), courtesy, lambda: 0)
     step.rest = _no_rest
     progress, watch = Progress("counting", 0), Stopwatch()
     at = await database.run(cursors.position, rollups.CURSOR)
@@ -107,9 +109,21 @@ async def _prepared(path: Path, people: int | None, events: int) -> Run:
             at = await step(at, events)
             progress.tick(f"{at:,}")
     watch.events = events
+    await _arranged(reader, database, courtesy, progress)
     await reader.close()
     await database.close()
     return watch.run("rollups", "year", None, progress)
+
+
+async def _arranged(
+    reader: Reader, database: Database, courtesy: Courtesy, progress: Progress
+) -> None:
+    """What is made of what is counted, by the collector's own followers too."""
+    for make in MAKERS:
+        step = make(reader, database, courtesy)
+        step.rest = _no_rest
+        while not await step(0, 1):
+            progress.tick(step.name)
 
 
 async def _no_rest(seconds: float) -> None:

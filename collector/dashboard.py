@@ -1,8 +1,8 @@
 """The dashboard put together: the follower that counts, the API, and what it tells of the
 process."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
 
 import msgspec
 from aiohttp import web
@@ -18,9 +18,20 @@ from collector.store.reader import Reader
 from collector.wire.visit import Places
 from collector.workers import pieces
 from collector.workers.courtesy import Courtesy
-from collector.workers.follow import Committed, Follower
+from collector.workers.follow import Committed, Follower, Step
+from collector.workers.months import Months
 from collector.workers.rollups import Rollups
 
+
+class Maker(Step, Protocol):
+    """Makes what is missing of what is counted, a little at a time."""
+
+    name: str
+    rest: Callable[[float], Awaitable[None]]
+
+
+MAKERS: tuple[Callable[[Reader, Database, Courtesy], Maker], ...]
+MAKERS = pieces.of_hits, pieces.of_sales, Months
 # Settings that are told as set or not, never as they are.
 _SECRET = ("key", "keys", "token", "secret", "password", "headers")
 
@@ -56,7 +67,11 @@ class Dashboard:
         reached = Committed()
         self.follower = Follower(rollups.CURSOR, step, self._committed, position, reached)
         step.rest = self.follower.rest
-        for name, of in (("pieces", pieces.of_hits), ("sale pieces", pieces.of_sales)):
+        for name, of in (
+            ("pieces", pieces.of_hits),
+            ("sale pieces", pieces.of_sales),
+            ("months", Months),
+        ):
             made = of(self._counting, self._database, self._step[0])
             follower = Follower(name, made, reached, 0)
             made.rest = follower.rest

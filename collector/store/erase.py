@@ -25,6 +25,7 @@ OWN = frozenset(
         "hits", "hit_sales", "hit_blocks", "hit_pieces", "hit_columns",
         "sale_pieces",
         "rollups", "rollup_pairs", "rollup_marks",
+        "months", "month_cells", "month_pairs", "month_marks",
         "rollup_names", "rollup_visitors", *audiences.OF_PEOPLE,
     }
 )  # fmt: skip

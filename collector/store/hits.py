@@ -2,7 +2,7 @@
 is read by columns (store/columns.py), the rest by rows.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import reduce
 from operator import and_
 
@@ -101,6 +101,22 @@ def _picked(
         else:
             found.append(list(by_column.unpack(content, piece.hits, chosen)))
     return found
+
+
+def fulfilling(
+    connection: sqlite.Connection, condition: Condition, piece: Piece, seqs: list[int]
+) -> Iterable[int]:
+    """Which of a piece's hits, given by their numbers, are chosen."""
+    known = _chosen(connection, condition, piece)
+    if known is None:
+        return ()
+    chosen, _ = known
+    if chosen is None:
+        return seqs
+    if piece.last - piece.first + 1 == piece.hits:  # no number is missing
+        return [seq for seq in seqs if chosen[seq - piece.first]]
+    numbers = by_column.contents(connection, piece.first, [COLUMNS.index("seq")]).values()
+    return set(seqs).intersection(*(by_column.unpack(n, piece.hits, chosen) for n in numbers))
 
 
 def _chosen(

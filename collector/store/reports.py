@@ -7,7 +7,7 @@ import itertools
 from array import array
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -16,94 +16,10 @@ from pysqlite3 import dbapi2 as sqlite
 
 from collector.store import hits, sales
 from collector.store.hits import DIMENSIONS, SLOT_MS, Condition
+from collector.store.levels import LEVELS, STARTS, Asked, filled, ready, rounded, units
 from collector.store.question import Question, condition, names, number_of
-from collector.store.reader import rows_at_once, snapshot
-from collector.store.sums import DAY, HOUR, finest, values_of
-
-LEVELS = (1, HOUR, DAY)
-
-
-def pieces(first: int, end: int, levels: Sequence[int] = LEVELS) -> Iterator[tuple[int, int, int]]:
-    """A range of slots as ranges of whole units, each of a level as high as fits."""
-    if first >= end:
-        return
-    *lower, level = levels
-    inner, outer = -(-first // level) * level, end // level * level
-    if inner >= outer or not lower:
-        yield from pieces(first, end, lower) if lower else [(level, first, end)]
-        return
-    yield from pieces(first, inner, lower)
-    yield level, inner, outer
-    yield from pieces(outer, end, lower)
-
-
-def filled(connection: sqlite.Connection) -> tuple[int, int]:
-    """The first and the last slot with something in the rollups."""
-    row = connection.execute(
-        "SELECT (SELECT min(start) FROM rollups WHERE dimension = 0 AND level = 1), "
-        "(SELECT max(start) FROM rollups WHERE dimension = 0 AND level = 1)"
-    ).fetchone()
-    return (row[0], row[1]) if row[0] is not None else (0, -1)
-
-
-def rounded(whole: tuple[int, int], first: int, end: int) -> tuple[int, int]:
-    """A range of slots, as far as they are filled (`whole`), with whole days at its ends where
-    nothing is beyond: so today, and the day of the first event, are read as days in every zone."""
-    oldest, newest = whole
-    if first <= oldest:
-        first = oldest // DAY * DAY
-    return first, (newest // DAY + 1) * DAY if end > newest else end
-
-
-_CELL = tuple[int, int, str]
-# The tables are in order of time before that of values: one value's rows are looked up one by one.
-STARTS = "start IN (SELECT value FROM json_each(?))"
-
-
-def starts_of(starts: Iterable[int]) -> str:
-    return str(msgspec.json.encode(list(starts)), "utf-8")
-
-
-class Asked(msgspec.Struct, frozen=True):
-    """A question that the rollups can answer: of a value of a dimension, or 0 and 0 for all."""
-
-    dimension: int
-    value: int
-    site: int | None
-    bots: bool
-
-    def rows(
-        self,
-        connection: sqlite.Connection,
-        row: Any,
-        columns: str,
-        table: str,
-        said: str,
-        starts: str,
-    ) -> list[Any]:
-        """Rows with `columns`, blobs as hexadecimal text."""
-        select = f"SELECT json_array({columns}) AS j FROM {table} WHERE {self._said} AND {said}"
-        return rows_at_once(connection, select, (self.dimension, self.value, starts), row)
-
-    def cells(
-        self, connection: sqlite.Connection, level: int, first: int, end: int
-    ) -> Iterator[tuple[int, int, bytes]]:
-        """Events, views and visitors. Of days, few and with large bitmaps, row by row; of what is
-        less, many and small, at once."""
-        said, starts = f"level = {level} AND {STARTS}", starts_of(range(first, end, level))
-        if level < DAY:
-            row, columns = _CELL, "events, views, hex(visitors)"
-            found = self.rows(connection, row, columns, "rollups", said, starts)
-            for events, views, visitors in found:
-                yield events, views, bytes.fromhex(visitors)
-            return
-        select = f"SELECT events, views, visitors FROM rollups WHERE {self._said} AND {said}"
-        yield from connection.execute(select, (self.dimension, self.value, starts))
-
-    @property
-    def _said(self) -> str:
-        site = "" if self.site is None else f" AND site = {self.site}"
-        return f"dimension = ? AND value = ?{site}{'' if self.bots else ' AND bot = 0'}"
+from collector.store.reader import snapshot
+from collector.store.sums import DAY, MONTH, finest, values_of
 
 
 def _asked(connection: sqlite.Connection, question: Question) -> Asked | None:
@@ -153,10 +69,10 @@ def _tallies(
     tallies = [Tally() for _ in slots[1:]]
     where, after = condition(connection, question), 0
     if asked := _asked(connection, question):
-        after, whole = hits.added_up(connection), filled(connection)
+        after, whole, months = hits.added_up(connection), filled(connection), ready(connection)
         for tally, (first, end) in zip(tallies, itertools.pairwise(slots), strict=True):
             part = where.within(*rounded(whole, first, end))
-            _tally_rolled(connection, part, asked, tally, after)
+            _tally_rolled(connection, part, asked, tally, months, after)
     if len(tallies) == 1:
         for columns in hits.scan(connection, where, _OF_HITS, after):
             tallies[0].add(*columns)
@@ -185,11 +101,16 @@ def _spread(
 
 
 def _tally_rolled(
-    connection: sqlite.Connection, where: Condition, asked: Asked, tally: Tally, upto: int
+    connection: sqlite.Connection,
+    where: Condition,
+    asked: Asked,
+    tally: Tally,
+    months: Collection[int],
+    upto: int,
 ) -> None:
     least = finest(asked.dimension)
     levels = LEVELS if least > 1 else (1, DAY)
-    for level, first, end in pieces(where.first, where.end, levels):
+    for level, first, end in units(where.first, where.end, levels, months):
         if level < least:  # zones whose hours begin within one of UTC
             for columns in hits.scan(connection, where.within(first, end), _OF_HITS, 0, upto):
                 tally.add(*columns)
@@ -253,21 +174,33 @@ def _count_rolled(
     counts: Counter[int],
 ) -> None:
     number, after = DIMENSIONS.index(dimension) + 1, hits.added_up(connection)
-    for level, first, end in pieces(*rounded(filled(connection), *question.slots), (1, DAY)):
+    span = rounded(filled(connection), *question.slots)
+    rows: list[bytes] = []
+    for level, first, end in units(*span, (1, DAY), ready(connection)):
         if level < DAY:  # what is less than a day is looked through
             part = msgspec.structs.replace(question, start=first * SLOT_MS, end=end * SLOT_MS)
             _count_hits(connection, part, dimension, views, counts, 0, after)
-            continue
-        starts = starts_of(range(first, end, DAY))
-        found = asked.rows(connection, tuple[str], "hex(counts)", "rollup_pairs", STARTS, starts)
-        rows = [bytes.fromhex(packed) for (packed,) in found]
-        sums: dict[int, int] = {}  # half the time of a Counter, over a year of days
-        seen = sums.get
-        for of_views in (True,) if views else (True, False):
-            for packed in rows:
-                for value, count in values_of(packed, number, of_views):
-                    sums[value] = seen(value, 0) + count
-        counts.update(sums)
+        else:
+            rows += _pairs(connection, asked, level, range(first, end, level))
+    sums: dict[int, int] = {}  # half the time of a Counter, over a year of days
+    seen = sums.get
+    for of_views in (True,) if views else (True, False):
+        for packed in rows:
+            for value, count in values_of(packed, number, of_views):
+                sums[value] = seen(value, 0) + count
+    counts.update(sums)
+
+
+def _pairs(
+    connection: sqlite.Connection, asked: Asked, level: int, starts: range
+) -> Iterator[bytes]:
+    if level == MONTH:
+        for (packed,) in asked.each(connection, "counts", "month_pairs", starts):
+            yield packed
+        return
+    columns = "hex(counts)"
+    for (text,) in asked.rows(connection, tuple[str], columns, "rollup_pairs", STARTS, starts):
+        yield bytes.fromhex(text)
 
 
 def _count_hits(

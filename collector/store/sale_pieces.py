@@ -2,7 +2,7 @@
 items, and the campaigns that their visitor came by first and last.
 
 Invariant: a piece says what the tables say. Whatever is changed there takes the piece away
-(triggers of migration 0016, and `touched`), and it is made again. Only hits that are too old to be
+(triggers of its migration, and `touched`), and it is made again. Only hits that are too old to be
 kept leave it as it is: it still knows by which campaign a visitor came.
 """
 

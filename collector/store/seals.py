@@ -15,7 +15,7 @@ from pyroaring import BitMap
 from pysqlite3 import dbapi2 as sqlite
 
 from collector.store import columns as by_column
-from collector.store import cursors, hits, sale_pieces
+from collector.store import cursors, hits, levels, sale_pieces
 from collector.store.hits import COLUMNS, SLOT_MS
 from collector.store.reader import rows_at_once
 from collector.store.sums import (
@@ -211,7 +211,8 @@ def _put(connection: sqlite.Connection, seal: Seal) -> None:
         ("rollup_marks", seal.marks),
     ):
         if rows:
-            _put_rows(connection, table, rows)
+            put_rows(connection, table, rows)
+    levels.unready(connection, (row[2] for row in seal.cells))
     connection.execute(_PUT_ZONES, (_text(seal.zones),))
 
 
@@ -219,18 +220,24 @@ _PUT_ZONES = """INSERT OR REPLACE INTO hit_blocks SELECT value ->> 0, value ->> 
   value ->> 3 FROM json_each(?)"""
 
 
-def _put_rows(connection: sqlite.Connection, table: str, rows: list[tuple[Any, ...]]) -> None:
+def put_rows(
+    connection: sqlite.Connection, table: str, rows: list[tuple[Any, ...]], blobs: int = 1
+) -> None:
     """Blobs, the last of each row, in one that the others' JSON says the places of: as text they
     take twice as long."""
-    blobs = [row[-1] for row in rows]
-    places = itertools.accumulate(map(len, blobs), initial=1)
-    said = _text((*row[:-1], at, len(row[-1])) for row, at in zip(rows, places, strict=False))
-    at = len(rows[0]) - 1
-    columns = ", ".join(f"value ->> {i}" for i in range(at))
+    at = len(rows[0]) - blobs
+    contents = [blob for row in rows for blob in row[at:]]
+    places = itertools.accumulate(map(len, contents), initial=1)
+    said = _text(
+        (*row[:at], *(n for blob in row[at:] for n in (next(places), len(blob)))) for row in rows
+    )
+    columns = [f"value ->> {i}" for i in range(at)]
+    columns += [
+        f"substr(?2, value ->> {i}, value ->> {i + 1})" for i in range(at, at + 2 * blobs, 2)
+    ]
     connection.execute(
-        f"INSERT OR REPLACE INTO {table} SELECT {columns}, "
-        f"substr(?2, value ->> {at}, value ->> {at + 1}) FROM jsonb_each(?1)",
-        (said, b"".join(blobs)),
+        f"INSERT OR REPLACE INTO {table} SELECT {', '.join(columns)} FROM jsonb_each(?1)",
+        (said, b"".join(contents)),
     )
 
 

@@ -7,9 +7,10 @@ that can be laid down (`Work`).
 """
 
 import itertools
+import zlib
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from operator import or_
 from typing import TypeVar
 
@@ -20,6 +21,7 @@ from collector.store.hits import COLUMNS, DIMENSIONS, SLOT_MS
 
 DAY = 96  # slots
 HOUR = 4
+MONTH = 32 * DAY
 T = TypeVar("T")
 Work = Generator[None, None, T]  # a few milliseconds at a time; it returns what it comes to
 _FIRST = len(COLUMNS) - len(DIMENSIONS)
@@ -101,14 +103,32 @@ class Marks:
         for own, more in zip(self.columns, other.columns, strict=True):
             own.extend(more)
 
-    def pick(self, places: list[int]) -> "Marks":
+    def pick(self, places: Iterable[int]) -> "Marks":
         found = Marks()
         for column, own in zip(found.columns, self.columns, strict=True):
             column.extend(map(own.__getitem__, places))
         return found
 
+    def those(self, chosen: bytes) -> "Marks":
+        """Where there is no 0."""
+        found = Marks()
+        for column, own in zip(found.columns, self.columns, strict=True):
+            column.extend(itertools.compress(own, chosen))
+        return found
+
     def pack(self) -> bytes:
         return _encode([column.tobytes() for column in self.columns])
+
+    def compress(self) -> list[bytes]:
+        """Its columns, half as large."""
+        return [zlib.compress(column.tobytes(), 1) for column in self.columns]
+
+    @classmethod
+    def decompress(cls, contents: Sequence[bytes]) -> "Marks":
+        made = cls()
+        for column, content in zip(made.columns, contents, strict=True):
+            column.frombytes(zlib.decompress(content))
+        return made
 
 
 class Sums(msgspec.Struct):

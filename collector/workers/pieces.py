@@ -23,6 +23,7 @@ class Pieces(Generic[M]):
 
     def __init__(
         self,
+        name: str,
         reader: Reader,
         database: Database,
         courtesy: Courtesy,
@@ -30,6 +31,7 @@ class Pieces(Generic[M]):
         apply: Callable[[Any, M], object],
         rest_ratio: float,
     ) -> None:
+        self.name = name
         self._reader = reader
         self._database = database
         self._courtesy = courtesy
@@ -71,7 +73,7 @@ def of_hits(reader: Reader, database: Database, courtesy: Courtesy) -> Pieces[pi
         complete = now if made is None else None
         return made
 
-    return Pieces(reader, database, courtesy, plan, pieces.apply, 4.0)
+    return Pieces("pieces", reader, database, courtesy, plan, pieces.apply, 4.0)
 
 
 def of_sales(reader: Reader, database: Database, courtesy: Courtesy) -> Pieces[sale_pieces.Piece]:
@@ -81,4 +83,4 @@ def of_sales(reader: Reader, database: Database, courtesy: Courtesy) -> Pieces[s
     def plan(connection: Any) -> sale_pieces.Piece | None:
         return sale_pieces.plan(connection, now_ms())
 
-    return Pieces(reader, database, courtesy, plan, sale_pieces.apply, 20.0)
+    return Pieces("sale pieces", reader, database, courtesy, plan, sale_pieces.apply, 20.0)

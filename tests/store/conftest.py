@@ -10,7 +10,7 @@ import pytest
 from collector.demo import events
 from collector.event import Event, Reject
 from collector.store import database as db
-from collector.store import pieces, seals
+from collector.store import months, pieces, seals
 from collector.store.log import EventLog, claim, open_log
 from collector.workers import rollups
 
@@ -101,17 +101,44 @@ def reject() -> Callable[..., Reject]:
 async def counted(idle: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A collector whose rollups have seen a small month; most of it is added up, in many blocks,
     the last events are not."""
+    return await counting(idle, monkeypatch, list(events(NOW, visits=300, seed=4)))
+
+
+@pytest.fixture
+async def seasons(idle: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The same of four months."""
+    batch = [
+        event
+        for back in range(3, -1, -1)
+        for event in events(NOW - back * 30 * 86_400_000, visits=80, seed=back)
+    ]
+    return await counting(idle, monkeypatch, batch)
+
+
+async def counting(idle: Any, monkeypatch: pytest.MonkeyPatch, batch: list[Event]) -> Any:
     monkeypatch.setattr(seals, "BLOCK", 97)
     monkeypatch.setattr(seals, "ZONE", 24)
     monkeypatch.setattr(pieces, "PIECE", 97)
     monkeypatch.setattr(seals, "PART_BYTES", 100)
+    monkeypatch.setattr(months, "_CELLS", 3)
+    monkeypatch.setattr(months, "_PAIRS", 3)
+    monkeypatch.setattr(months, "_MARKS", 2)
+    monkeypatch.setattr(months, "_MOST_MARKS", 20)
+    monkeypatch.setattr(months, "_LOOKED_UP", 7)
+    monkeypatch.setattr(months, "_PART_BYTES", 500)
+    monkeypatch.setattr(months, "_CLEARED", 50)
+    monkeypatch.setattr("collector.workers.months.now_ms", lambda: NOW)
     monkeypatch.setattr(rollups, "_SHORTEST_REST_S", 0.0)
     monkeypatch.setattr(rollups.Rollups.__init__, "__defaults__", (150,))
     collector = await idle.start()
-    batch = list(events(NOW, visits=300, seed=4))
     await collector.app.writer.append(batch[:400])
     await collector.app.writer.append(batch[400:])
-    dashboard, persons = collector.app.dashboard, collector.app.persons
-    while any(one.lag for one in (dashboard.follower, persons, *dashboard.makers)):
-        await dashboard.follower.rest(0.02)
+    await counted_all(collector)
     return collector
+
+
+async def counted_all(collector: Any) -> None:
+    board = collector.app.dashboard
+    followers = board.follower, collector.app.persons, *board.makers
+    while any(follower.lag for follower in followers):
+        await board.follower.rest(0.02)

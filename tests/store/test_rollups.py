@@ -8,8 +8,8 @@ import pytest
 from collector.admin import ranges
 from collector.demo import events
 from collector.store import reports
+from collector.store.levels import pieces
 from collector.store.question import Question
-from collector.store.reports import pieces
 
 NOW = 1_795_500_000_000  # as in `counted`
 VISITOR = "count(DISTINCT site || char(0) || coalesce(anonymous_id, user_id))"

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from collector.admin import ranges
-from collector.store import funnels, hits, reports, retention, seals
+from collector.store import funnels, hits, marks, pieces, reports, retention, seals
 from collector.store.hits import DIMENSIONS
 from collector.store.question import Question
 from collector.store.sums import Marks, finish
@@ -197,3 +197,21 @@ def all_answers_of(connection, keys, bounds):
         else:
             found[one, what] = reports.top(connection, one, what, 500)
     return found
+
+
+@pytest.mark.parametrize("few", [0, 1000])
+async def test_a_filtered_funnel_is_the_same_by_columns_and_one_by_one(counted, few, monkeypatch):
+    monkeypatch.setattr(marks, "_FEW", few)
+    (whom,) = counted.rows(
+        "SELECT user_id FROM events WHERE event = 'Purchase Completed' AND seq < 300 LIMIT 1"
+    )
+    await counted.app.persons.forget(whom["user_id"], None, None, None)  # numbers are missing
+    while made := await ask(counted, pieces.plan):
+        await counted.app._database.run(pieces.apply, made)
+    question, _ = month()
+    filters, where = FILTERS[1]
+    steps = funnels.parse(["path:/pricing", "event:Plan Viewed"])
+    asked = msgspec.structs.replace(question, **filters)
+    first, second = await ask(counted, funnels.funnel, asked, steps)
+    found = (first["visitors"], second["visitors"], second["wait_s"])
+    assert found == walked(counted, PAGE, VIEWED, where)
