@@ -77,7 +77,7 @@ def all_answers(connection, asked, bounds):
 def through_all(monkeypatch):
     """Every hit is looked at."""
 
-    def looked_through(connection, question, kind, number, most):
+    def looked_through(connection, question, kind, number, who, most):
         where = reports.condition(connection, question).also(*marks._HIT[kind], (kind, number))
         upto = hits.added_up(connection)
         for columns in hits.scan(connection, where, ("visitor", "at", "seq"), 0, upto):
