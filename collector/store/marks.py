@@ -19,6 +19,7 @@ from collector.store.sums import DAY, MONTH, Marks
 _HIT: dict[str, tuple[tuple[str, int], ...]] = {"path": (("view", 1),), "event": ()}
 # Of a piece, are looked up one by one: each may be a page of the file, and a piece is a handful.
 _FEW = 4
+_ALWAYS = -(1 << 40), 1 << 40  # slots
 
 
 def of_question(
@@ -121,12 +122,14 @@ def _of_days(
 
 
 def _among(connection: sqlite.Connection, question: Question, found: Marks) -> Marks:
-    """Those of them that the filters let through."""
-    where, seqs = condition(connection, question), sorted(found.seqs)
+    """Those of them that the filters let through; they are of the site and times asked for."""
+    filters = [(name, number_of(connection, text)) for name, text in question.filters.items()]
+    where, seqs = hits.Condition(*_ALWAYS, tuple(filters)), sorted(found.seqs)
     kept: set[int] = set()
     singly: list[int] = []
     done = 0
-    for piece in by_column.pieces(connection, 0, hits.LAST, *where.times):
+    times = condition(connection, question).times
+    for piece in by_column.pieces(connection, 0, hits.LAST, *times):
         first = bisect_left(seqs, piece.first, done)
         last = bisect_right(seqs, piece.last, first)
         if last - first > _FEW:
