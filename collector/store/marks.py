@@ -19,6 +19,7 @@ from collector.store.sums import DAY, MONTH, Marks
 _HIT: dict[str, tuple[tuple[str, int], ...]] = {"path": (("view", 1),), "event": ()}
 # Of a piece, are looked up one by one: each may be a page of the file, and a piece is a handful.
 _FEW = 4
+_ALWAYS = -(1 << 40), 1 << 40  # slots
 
 
 def of_question(
@@ -34,13 +35,11 @@ def of_question(
     transaction."""
     number, after = number_of(connection, text), hits.added_up(connection)
     found, passed = Marks(), Marks()
-    for some in _added_up(connection, question, kind, number, most):
+    for some in _added_up(connection, question, kind, number, who, most):
         if most is not None and len(found.seqs) + len(passed.seqs) >= most:
             break
-        for own, more in zip((found, passed), some, strict=True):
-            if who is not None:
-                more = more.pick([i for i, visitor in enumerate(more.visitors) if visitor in who])
-            own.extend(more)
+        found.extend(some[0])
+        passed.extend(some[1])
     if question.filters and found.seqs:
         found = _among(connection, question, found)
     found.extend(passed)
@@ -51,7 +50,12 @@ def of_question(
 
 
 def _added_up(
-    connection: sqlite.Connection, question: Question, kind: str, number: int, most: int | None
+    connection: sqlite.Connection,
+    question: Question,
+    kind: str,
+    number: int,
+    who: Container[int] | None,
+    most: int | None,
 ) -> Iterator[tuple[Marks, Marks]]:
     """What is added up, the newest first (where a few are enough one day after the other): what is
     still to be filtered, and what is not."""
@@ -64,32 +68,39 @@ def _added_up(
     for level, start, stop in [*units(*days, (DAY,), whole)][::-1]:
         if level == MONTH:
             for month in range(start, stop, MONTH)[::-1]:
-                yield _of_month(connection, asked, filters, month)
+                yield _of_month(connection, asked, filters, who, month)
             continue
         newest_first = range(start, stop, DAY)[::-1]
         for some in [newest_first] if most is None else ([day] for day in newest_first):
             for marks in _of_days(connection, asked, some, first, end):
-                yield marks, Marks()
+                yield _of(who, marks), Marks()
+
+
+def _of(who: Container[int] | None, marks: Marks) -> Marks:
+    return marks if who is None else marks.those(bytes(map(who.__contains__, marks.visitors)))
 
 
 def _of_month(
-    connection: sqlite.Connection, asked: Asked, filters: dict[str, int], month: int
+    connection: sqlite.Connection,
+    asked: Asked,
+    filters: dict[str, int],
+    who: Container[int] | None,
+    month: int,
 ) -> tuple[Marks, Marks]:
     found, passed = Marks(), Marks()
     columns = ", ".join(("visitors", "at", "seqs", *filters))
     for row in asked.each(connection, columns, "month_marks", [month]):
-        marks, contents = row[:3], row[3:]
+        marks, contents = Marks.decompress(row[:3]), row[3:]
         if not all(contents):
-            found.extend(Marks.decompress(marks))
+            found.extend(_of(who, marks))
             continue
-        masks = map(Narrow.equal, map(Narrow, contents), filters.values())
-        said = [mask for mask in masks if mask is not None]
-        mask = reduce(and_, said) if said else None
-        if mask is None:
-            passed.extend(Marks.decompress(marks))
-        elif mask:
-            some = Marks.decompress(marks)
-            passed.extend(some.those(mask.to_bytes(len(some.seqs), "little")))
+        masks = [*map(Narrow.equal, map(Narrow, contents), filters.values())]
+        if who is not None:
+            these = bytes(map(who.__contains__, marks.visitors))
+            masks.append(int.from_bytes(these, "little"))
+        if said := [mask for mask in masks if mask is not None]:
+            marks = marks.those(reduce(and_, said).to_bytes(len(marks.seqs), "little"))
+        passed.extend(marks)
     return found, passed
 
 
@@ -111,12 +122,14 @@ def _of_days(
 
 
 def _among(connection: sqlite.Connection, question: Question, found: Marks) -> Marks:
-    """Those of them that the filters let through."""
-    where, seqs = condition(connection, question), sorted(found.seqs)
+    """Those of them that the filters let through; they are of the site and times asked for."""
+    filters = [(name, number_of(connection, text)) for name, text in question.filters.items()]
+    where, seqs = hits.Condition(*_ALWAYS, tuple(filters)), sorted(found.seqs)
     kept: set[int] = set()
     singly: list[int] = []
     done = 0
-    for piece in by_column.pieces(connection, 0, hits.LAST, *where.times):
+    times = condition(connection, question).times
+    for piece in by_column.pieces(connection, 0, hits.LAST, *times):
         first = bisect_left(seqs, piece.first, done)
         last = bisect_right(seqs, piece.last, first)
         if last - first > _FEW:

@@ -111,10 +111,7 @@ class Marks:
 
     def those(self, chosen: bytes) -> "Marks":
         """Where there is no 0."""
-        found = Marks()
-        for column, own in zip(found.columns, self.columns, strict=True):
-            column.extend(itertools.compress(own, chosen))
-        return found
+        return self.pick(list(itertools.compress(range(len(chosen)), chosen)))
 
     def pack(self) -> bytes:
         return _encode([column.tobytes() for column in self.columns])

@@ -77,7 +77,7 @@ def all_answers(connection, asked, bounds):
 def through_all(monkeypatch):
     """Every hit is looked at."""
 
-    def looked_through(connection, question, kind, number, most):
+    def looked_through(connection, question, kind, number, who, most):
         where = reports.condition(connection, question).also(*marks._HIT[kind], (kind, number))
         upto = hits.added_up(connection)
         for columns in hits.scan(connection, where, ("visitor", "at", "seq"), 0, upto):
@@ -301,11 +301,16 @@ async def test_months_stay_when_their_hits_are_too_old(seasons):
     asked = await ask(seasons, questions, question)
     before = await ask(seasons, all_answers, asked, bounds)
     months_before = ready(seasons)
+    first, end = months_before[0] * SLOT_MS, (months_before[-1] + MONTH) * SLOT_MS
+    whole = Question(first, end, device="Desktop")
+    funnel = await ask(seasons, funnels.funnel, whole, STEPS)
+    assert funnel[1]["visitors"]
     last = seasons.app.writer.committed.seq
     added_up = await ask(seasons, hits.added_up)
     for upto in (added_up // 2, last):
         await write(seasons, retention.expire, upto)
         assert ready(seasons) == months_before
         assert await ask(seasons, all_answers, asked, bounds) == before
+        assert await ask(seasons, funnels.funnel, whole, STEPS) == funnel
     await add_up(seasons)
     assert ready(seasons) == months_before
