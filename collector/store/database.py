@@ -136,9 +136,6 @@ async def _open(path: Path, durability: str, checkpoint_pages: int) -> Database:
 
 def _connect(path: Path) -> sqlite.Connection:
     path.touch(mode=0o600)
-    with contextlib.suppress(IsADirectoryError), path.open("rb") as file:
-        if file.read(19)[18:] > b"\2":  # a format's version that SQLite only reads
-            raise _damage("no version that is written")
     connection = sqlite.connect(path, isolation_level=None, timeout=5.0, check_same_thread=False)
     # What is stored is UTF-8. A flipped bit in old text must not stop a start.
     connection.text_factory = lambda raw: raw.decode("utf-8", "replace")

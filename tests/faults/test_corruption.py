@@ -37,11 +37,11 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> list[Filled]:
 
 
 def spoil(path: Path, roll: random.Random) -> str:
-    """Flipped bits all over it or close together, or a page of zeros or garbage. The header's
-    marks of whose file it is, and how new, stay where the header does: with others it is another
-    program's, or a newer version's, and is left alone (test_damage.py)."""
+    """Flipped bits all over it or close together, or a page of zeros or garbage. Where the header
+    stays, its marks of whose file it is, how new, and of which format do as well: with others it
+    is another program's, or a newer version's, and is left alone (test_damage.py)."""
     content = bytearray(path.read_bytes())
-    marks = content[60:72]
+    version, marks = content[18], content[60:72]
     how = roll.choice(("bits", "bits", "bits", "burst", "zeros", "garbage"))
     if how == "bits":
         for _ in range(int(2 ** roll.uniform(0, 8))):
@@ -56,7 +56,7 @@ def spoil(path: Path, roll: random.Random) -> str:
         filler = bytes(length) if how == "zeros" else roll.randbytes(length)
         content[start : start + length] = filler
     if path.suffix == ".db" and how in ("bits", "burst"):
-        content[60:72] = marks
+        content[18], content[60:72] = version, marks
     path.write_bytes(content)
     return f"{how} in {path.name}"
 

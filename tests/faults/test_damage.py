@@ -41,7 +41,6 @@ SET_ASIDE: dict[str, tuple[Damage, bool]] = {  # and whether the write key can s
     "no known page size": (lambda c: c[:16] + b"\x03\x07" + c[18:], False),
     "the header is zeros": (lambda c: bytes(100) + c[100:], False),
     "the schema is garbage": (lambda c: flipped(c, 100, PAGE, 400), False),
-    "no version that is written": (lambda c: c[:18] + b"\3" + c[19:], True),
     "a column more": (lambda c: c.replace(b"  node_seq INTEGER", b"  node_seq,INTEGER"), True),
     "the free list is wrong": (lambda c: c[:36] + b"\1" + c[37:], True),
     "cut in half": (cut(0.5), True),
