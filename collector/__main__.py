@@ -5,6 +5,11 @@ if getattr(sys, "frozen", False):
 
     onefile.begin()
 
-from collector.cli import main
+if sys.argv[1:2] == ["read-apart"]:  # before all that only a collector needs
+    from collector.store import apart
 
-main()
+    apart.main(sys.argv[2:])
+else:
+    from collector.cli import main
+
+    main()

@@ -32,10 +32,11 @@ from collector.membership import Membership
 from collector.metrics import Exporter, Metrics, resident_bytes
 from collector.persons import Persons
 from collector.store import database as db
+from collector.store.apart import Apart, Lane
 from collector.store.edges import open_edges
 from collector.store.erasures import Erasures
 from collector.store.log import EventLog, claim, open_log
-from collector.store.reader import Reader
+from collector.store.reader import Reader, Reads
 from collector.store.salts import destroy_salt
 from collector.upstream import table
 from collector.workers.courtesy import Courtesy
@@ -49,6 +50,8 @@ DATABASE = "collector.db"
 
 class App:
     """A running collector: `await start()`, then `await stop()`."""
+
+    reads_apart = True  # what the dashboard asks, in a process of its own
 
     def __init__(self, config: Config, damaged: Damaged | None = None) -> None:
         """`damaged`: what a start before this one came upon; that file is set aside."""
@@ -157,6 +160,8 @@ class App:
         if hasattr(self, "dashboard"):
             await self.dashboard.stop()
         await self._listeners.stop()
+        if hasattr(self, "_apart"):
+            await self._apart.close()
         for reader in self._readers:
             await reader.close()
         if hasattr(self, "_database"):
@@ -265,7 +270,12 @@ class App:
         if self.config.profile == "edge":
             return
         mb = self.config.admin.cache_mb
-        readers = await self._reader(), await self._reader(mb), await self._reader(mb)
+        if self.reads_apart:
+            self._apart = Apart(self.data / DATABASE, lanes=2, cache_mb=mb)
+            lanes: tuple[Reads, Reads] = Lane(self._apart, 0), Lane(self._apart, 1)
+        else:
+            lanes = await self._reader(mb), await self._reader(mb)
+        readers = await self._reader(), *lanes
         self.dashboard = Dashboard(
             self.config,
             self._database,

@@ -14,7 +14,7 @@ from collector.ingest.sites import Sites
 from collector.metrics import COUNTERS, Metrics, resident_bytes
 from collector.store import cursors, rollups
 from collector.store.database import Database
-from collector.store.reader import Reader
+from collector.store.reader import Reader, Reads
 from collector.wire.visit import Places
 from collector.workers import pieces
 from collector.workers.courtesy import Courtesy
@@ -43,7 +43,7 @@ class Dashboard:
         self,
         config: Config,
         database: Database,
-        readers: tuple[Reader, Reader, Reader],
+        readers: tuple[Reader, Reads, Reads],
         sites: Sites,
         committed: Committed,
         courtesy: Courtesy,

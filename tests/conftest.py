@@ -38,6 +38,9 @@ def pytest_asyncio_loop_factories(config: Any, item: Any) -> Mapping[str, Callab
     return {"uvloop": uvloop.new_event_loop}
 
 
+App.reads_apart = False  # tests reach into what reads; tests/store/test_apart.py has the process
+
+
 class Collector:
     """A collector on its data folder: started, asked, stopped, started again.
 

@@ -17,7 +17,7 @@ from collector.errors import CollectorError
 from collector.store import funnels, lookup, reports, sales
 from collector.store.hits import DIMENSIONS
 from collector.store.question import Question
-from collector.store.reader import Reader
+from collector.store.reader import Reads
 
 _LIVE_TICK_S = 0.25
 _LIVE_MOST = 200
@@ -51,7 +51,7 @@ class Api:
     """`counts` answers from rollups and hits, `tables` from the tables: a long look at one keeps
     nobody waiting at the other."""
 
-    def __init__(self, counts: Reader, tables: Reader, outside: Outside) -> None:
+    def __init__(self, counts: Reads, tables: Reads, outside: Outside) -> None:
         self._counts = counts
         self._tables = tables
         self._outside = outside

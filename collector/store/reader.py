@@ -9,7 +9,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
+from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar, cast
 
 import aiosqlite
 import msgspec
@@ -37,6 +37,25 @@ def tell(connection: sqlite.Connection, share: float) -> None:
     """So much of the work in hand is done, from 0 to 1."""
     if told := getattr(connection, "told", None):
         told(share)
+
+
+class Reads(Protocol):
+    """What a reader does, in this process or in another (store/apart.py)."""
+
+    async def run(
+        self,
+        work: Callable[Concatenate[sqlite.Connection, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T: ...
+
+    async def watched(
+        self,
+        told: Callable[[float], None] | None,
+        work: Callable[Concatenate[sqlite.Connection, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T: ...
 
 
 class Reader:
