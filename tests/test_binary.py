@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -69,7 +70,26 @@ def test_it_starts_answers_stops_and_leaves_nothing(tmp_path: Path, scratch: Pat
         take_an_event(data, port)
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/c.js") as script:
             assert script.status == 200
+        assert visitors_of_today(data) == 1
     assert list(scratch.iterdir()) == []
+
+
+def visitors_of_today(data: Path) -> int:
+    """As the dashboard asks, once they are counted: what is asked is read by another process."""
+    printed = (data.parent / "output.txt").read_text()
+    found = re.search(r"Dashboard on (http://\S+/)", printed)
+    assert found, printed
+    token = (data / "admin-token").read_text().strip()
+    asked = urllib.request.Request(
+        f"{found[1]}api/totals", headers={"Authorization": f"Bearer {token}"}
+    )
+
+    def totals() -> int:
+        with urllib.request.urlopen(asked) as answer:
+            return int(json.load(answer)["now"]["visitors"])
+
+    until(lambda: totals() > 0)
+    return totals()
 
 
 def test_it_says_when_it_was_built_and_what_it_needs() -> None:
