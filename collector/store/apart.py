@@ -48,7 +48,7 @@ class Apart:
         self._beginning = asyncio.Lock()
         self._process: Process | None = None
         self._hearing: asyncio.Task[None] | None = None
-        self._waiting: dict[int, tuple[asyncio.Future[Any], Told | None]] = {}
+        self._waiting: dict[int, tuple[Process, asyncio.Future[Any], Told | None]] = {}
         self._numbers = itertools.count()
         self._end: asyncio.TimerHandle | None = None
         self.idle_s = _IDLE_S
@@ -65,7 +65,7 @@ class Apart:
         assert process.stdin
         number = next(self._numbers)
         future = asyncio.get_running_loop().create_future()
-        self._waiting[number] = future, told
+        self._waiting[number] = process, future, told
         try:
             process.stdin.write(_frame((number, lane, work, args, kwargs)))
             return await future
@@ -96,10 +96,13 @@ class Apart:
             return self._process
 
     def _end_later(self) -> None:
+        if self._end:
+            self._end.cancel()
+        self._end = asyncio.get_running_loop().call_later(self.idle_s, self._end_if_idle)
+
+    def _end_if_idle(self) -> None:
         if not self._waiting:
-            if self._end:
-                self._end.cancel()
-            self._end = asyncio.get_running_loop().call_later(self.idle_s, self._let_go)
+            self._let_go()
 
     def _let_go(self) -> None:
         """The process ends once it cannot be asked any more."""
@@ -113,16 +116,18 @@ class Apart:
             while True:
                 self._take(*await _next(process.stdout))
         status = await process.wait()
-        if self._process is process:  # it ended by itself
+        if self._process is process:
             self._process = None
-            log.warning("the process that reads for the dashboard ended (status %s)", status)
-            for future, _ in list(self._waiting.values()):
-                if not future.done():
-                    future.set_exception(StoreUnavailable("the reading process ended; ask again"))
+            log.warning("the process that reads for the dashboard ended by itself (%s)", status)
+        for asked, future, _ in self._waiting.values():
+            if asked is process and not future.done():
+                future.set_exception(StoreUnavailable("the reading process ended; ask again"))
 
     def _take(self, number: int, kind: str, value: Any) -> None:
-        future, told = self._waiting.get(number, (None, None))
-        if future is None or future.done():  # whoever asked has gone
+        if number not in self._waiting:  # whoever asked has gone
+            return
+        _, future, told = self._waiting[number]
+        if future.done():
             return
         if kind == "told":
             if told:
@@ -180,7 +185,8 @@ async def _next(stream: asyncio.StreamReader) -> Any:
 
 def main(arguments: list[str]) -> None:
     """The process itself."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: the collector ends it
+    for number in (signal.SIGINT, signal.SIGTERM):  # to all of a terminal's or service's processes
+        signal.signal(number, signal.SIG_IGN)  # the collector's end is its own
     path, lanes, limit_s, cache_mb = arguments
     answers = os.dup(1)
     os.dup2(2, 1)  # what is printed is no answer

@@ -146,7 +146,12 @@ async def test_who_has_gone_takes_nothing_from_the_next(apart):
     assert await lane.run(number_of_process) == process
 
 
-async def test_closing_ends_it(apart):
+async def test_closing_ends_it_and_the_questions_in_hand(apart):
     process = await Lane(apart, 0).run(number_of_process)
+    asked = asyncio.create_task(Lane(apart, 0).run(nap, 30))
+    await asyncio.sleep(0.1)
+    os.kill(process, signal.SIGTERM)  # as a service manager sends to all: left to the collector
     await apart.close()
     assert await ended(process)
+    with pytest.raises(StoreUnavailable, match="ended"):
+        await asked
