@@ -187,10 +187,12 @@ class Api:
         while stream.is_connected() and not self._outside.stopping():
             if first or self._outside.last_seq() > seq:
                 many = 50 if first else _LIVE_MOST
+                # Before the rows: what comes while they are read and sent is among the next.
+                known = await self._tables.run(lookup.last_seq) if first else 0
                 for row in await self._tables.run(lookup.newest, seq, many, site):
                     seq = max(seq, row["seq"])
                     await stream.send(_text(row), event="stored")
-                seq = max(seq, await self._tables.run(lookup.last_seq) if first else seq)
+                seq = max(seq, known)
             for row in await self._tables.run(lookup.rejected, refused, 20):
                 refused = row["id"]
                 await stream.send(_text(row), event="rejected")

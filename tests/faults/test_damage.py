@@ -25,8 +25,8 @@ from tests.faults.harness import Collector, Oracle
 
 @pytest.fixture(scope="module")
 def stopped(tmp_path_factory: pytest.TempPathFactory) -> Filled:
-    """All is in the file."""
-    return asyncio.run(fill(tmp_path_factory.mktemp("stopped"), signal.SIGTERM))
+    """All is in the file, of which the schema takes the lesser half: the tables' first pages."""
+    return asyncio.run(fill(tmp_path_factory.mktemp("stopped"), signal.SIGTERM, 6000))
 
 
 @pytest.fixture(scope="module")
