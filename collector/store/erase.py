@@ -13,6 +13,7 @@ from pysqlite3 import dbapi2 as sqlite
 from collector.people.identity import Rules
 from collector.people.project import Changes
 from collector.store import audiences, cursors, people, purchases, rollups, seals
+from collector.store.reader import dicts
 from collector.store.suppressed import Name
 
 _encode = msgspec.json.Encoder().encode
@@ -356,9 +357,7 @@ def events(connection: sqlite.Connection, seqs: list[int]) -> list[dict[str, Any
 
 
 def rows(connection: sqlite.Connection, statement: str, values: list[str]) -> list[dict[str, Any]]:
-    cursor = connection.execute(statement, values)
-    names = [column[0] for column in cursor.description]
-    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    return dicts(connection.execute(statement, values))
 
 
 def highest_seq(connection: sqlite.Connection) -> int:

@@ -13,16 +13,11 @@ from pysqlite3 import dbapi2 as sqlite
 from collector.people.identity import KINDS, number
 from collector.store import marks, members, timelines
 from collector.store.question import Question
-from collector.store.reader import snapshot, tell
+from collector.store.reader import dicts, snapshot, tell
 from collector.store.timelines import EVENT
 
 Found = list[dict[str, Any]]
 _JSON = ("properties", "traits", "context", "consent", "violations")
-
-
-def _dicts(cursor: sqlite.Cursor) -> Found:
-    columns = [column[0] for column in cursor.description]
-    return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
 
 
 def _opened(rows: Found) -> Found:
@@ -48,7 +43,7 @@ def newest(connection: sqlite.Connection, after: int, limit: int, site: str | No
     cursor = connection.execute(
         f"SELECT {EVENT} FROM events WHERE seq > ?{among} ORDER BY seq DESC LIMIT ?", values
     )
-    return _opened(_dicts(cursor))[::-1]
+    return _opened(dicts(cursor))[::-1]
 
 
 def last_seq(connection: sqlite.Connection) -> int:
@@ -62,7 +57,7 @@ def rejected(connection: sqlite.Connection, after: int | None, limit: int) -> Fo
         "FROM rejected WHERE id > ? ORDER BY id DESC LIMIT ?",
         (after or 0, limit),
     )
-    rows = _dicts(cursor)[::-1]
+    rows = dicts(cursor)[::-1]
     for row in rows:
         row["body"] = bytes(row["body"]).decode("utf-8", "replace")
     return rows
@@ -100,12 +95,12 @@ def people(connection: sqlite.Connection, text: str, sites: Sequence[str], limit
     """By the whole of an id or address, found at once; the newest when nothing is asked."""
     if not text:
         select = f"SELECT {_PERSON} FROM people ORDER BY last_seen DESC LIMIT ?"
-        return _opened(_dicts(connection.execute(select, (limit,))))
+        return _opened(dicts(connection.execute(select, (limit,))))
     texts = {text, text.lower()}
     names = itertools.product(sites, range(len(KINDS)), texts)
     keys = [number(*name) for name in names]
     values = (_signed(text), json.dumps(keys), limit)
-    return _opened(_dicts(connection.execute(_WHOLE, values)))
+    return _opened(dicts(connection.execute(_WHOLE, values)))
 
 
 def people_with(connection: sqlite.Connection, text: str, limit: int) -> Found:
@@ -114,7 +109,7 @@ def people_with(connection: sqlite.Connection, text: str, limit: int) -> Found:
     found: Found = []
     after, seen, many = _LEAST, 0, connection.execute("SELECT count(*) FROM people").fetchone()[0]
     while (last := connection.execute(_NEXT, (after, _AT_ONCE)).fetchone()[0]) is not None:
-        found += _dicts(connection.execute(_PART, (like, after, last, limit)))
+        found += dicts(connection.execute(_PART, (like, after, last, limit)))
         after, seen = last, seen + _AT_ONCE
         tell(connection, seen / many)
     return _opened(sorted(found, key=lambda row: -row["last_seen"])[:limit])
@@ -126,7 +121,7 @@ def person(connection: sqlite.Connection, person_id: str) -> dict[str, Any] | No
     if number is None:
         return None
     found = _opened(
-        _dicts(connection.execute(f"SELECT {_PERSON} FROM people WHERE number = ?", (number,)))
+        dicts(connection.execute(f"SELECT {_PERSON} FROM people WHERE number = ?", (number,)))
     )
     if not found:
         return None
@@ -145,9 +140,9 @@ def person(connection: sqlite.Connection, person_id: str) -> dict[str, Any] | No
     )
     return {
         **found[0],
-        "keys": _dicts(keys),
-        "purchases": _dicts(bought),
-        "leads": _dicts(leads),
+        "keys": dicts(keys),
+        "purchases": dicts(bought),
+        "leads": dicts(leads),
         "audiences": members.of_person(connection, number),
         "events": _opened(timelines.timeline(connection, number)),
     }
@@ -175,7 +170,7 @@ def properties(connection: sqlite.Connection, question: Question, event: str) ->
         found = marks.of_question(connection, asked, "event", event, most=_SAMPLE)
         newest = sorted(zip(found.at, found.seqs, strict=True))[-_SAMPLE:]
         text = json.dumps([seq for _, seq in newest])
-        return _dicts(connection.execute(_PROPERTIES, (text,)))
+        return dicts(connection.execute(_PROPERTIES, (text,)))
 
 
 def sizes(connection: sqlite.Connection) -> dict[str, int]:

@@ -149,3 +149,9 @@ def rows_at_once(
     a busy loop the interpreter lock is fought for at every row."""
     text = connection.execute(f"SELECT json_group_array(json(j)) FROM ({select})", values)
     return msgspec.json.decode(text.fetchone()[0], type=list[row])
+
+
+def dicts(cursor: sqlite.Cursor) -> list[dict[str, Any]]:
+    """All rows, by the names of their columns."""
+    columns = [column[0] for column in cursor.description]
+    return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]

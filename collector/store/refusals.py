@@ -5,6 +5,8 @@ from typing import Any
 import msgspec
 from pysqlite3 import dbapi2 as sqlite
 
+from collector.store.reader import dicts
+
 
 class Refusals(msgspec.Struct, frozen=True):
     """Which refused events: `since` <= time < `until` in milliseconds; None or empty is any."""
@@ -33,9 +35,7 @@ def newest(connection: sqlite.Connection, wanted: Refusals, limit: int) -> list[
     """The newest refused events first."""
     columns = "id, site, received_at, batch_index, status, code, message, body"
     query = f"SELECT {columns} {_REFUSED} ORDER BY id DESC LIMIT ?5"
-    cursor = connection.execute(query, (*wanted.parameters, limit))
-    names = [column[0] for column in cursor.description]
-    return [dict(zip(names, row, strict=True)) for row in cursor]
+    return dicts(connection.execute(query, (*wanted.parameters, limit)))
 
 
 def counts(connection: sqlite.Connection, wanted: Refusals) -> dict[str, int]:

@@ -11,7 +11,7 @@ from pysqlite3 import dbapi2 as sqlite
 
 from collector.store.hits import Condition
 from collector.store.question import Question, condition, names
-from collector.store.reader import snapshot
+from collector.store.reader import dicts, snapshot
 from collector.store.sale_pieces import FIRST, LAST, OF_ITEM, PURCHASES, Sales, parts
 
 Found = list[dict[str, Any]]
@@ -237,11 +237,8 @@ def _newest(
                 column = piece.column(at)
                 times = sorted({column[i] for i in within(connection, asked, piece)})[-limit:]
             said, values = of(connection, asked, times)
-            cursor = connection.execute(
-                statement.replace("{asked}", said), (*values, limit - len(found))
-            )
-            columns = [column[0] for column in cursor.description]
-            found += [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
+            select = statement.replace("{asked}", said)
+            found += dicts(connection.execute(select, (*values, limit - len(found))))
             if len(found) >= limit:
                 break
     return found

@@ -13,6 +13,7 @@ from collector.event import Event
 from collector.store import columns, hits
 from collector.store.columns import PERSON, Piece
 from collector.store.hits import COLUMNS
+from collector.store.reader import dicts
 
 EVENT = "seq, " + ", ".join(Event.__struct_fields__)
 _SEQ, _AT = COLUMNS.index("seq"), COLUMNS.index("at")
@@ -36,13 +37,10 @@ def timeline(connection: sqlite.Connection, person: int, limit: int = 200) -> li
     text, since = connection.execute(_MINE, (person,)).fetchone()
     found = sorted(_found(connection, json.loads(text), since or 0), reverse=True)
     seqs = iter([seq for _, seq in found])
-    names: list[str] = []
-    events: list[Any] = []
+    events: list[dict[str, Any]] = []
     while len(events) < limit and (some := list(islice(seqs, _AT_ONCE))):
-        cursor = connection.execute(_EVENTS, (json.dumps(some), person))
-        names = [column[0] for column in cursor.description]
-        events += cursor.fetchall()
-    return [dict(zip(names, row, strict=True)) for row in events[:limit]]
+        events += dicts(connection.execute(_EVENTS, (json.dumps(some), person)))
+    return events[:limit]
 
 
 def _found(connection: sqlite.Connection, keys: list[int], since: int) -> Iterator[tuple[int, int]]:

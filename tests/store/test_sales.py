@@ -8,7 +8,7 @@ from collector.store import sale_pieces, sales
 from collector.store.hits import DIMENSIONS
 from collector.store.question import Question, names
 from collector.store.sale_pieces import SPAN_MS
-from tests.store.conftest import NOW, make_event
+from tests.store.conftest import NOW, counted_all, make_event
 
 MONTH = ranges.parse("2026-10-26", "2026-11-24", "Europe/Vienna", NOW)
 ASKED = Question(MONTH.start, MONTH.end)
@@ -216,9 +216,7 @@ async def test_a_late_view_by_a_campaign_is_the_first_touch_of_what_was_bought_a
         "timestamp": ASKED.start + 1,
     }
     await counted.app.writer.append([make_event("late", type="page", **late)])
-    follower = counted.app.dashboard.follower
-    while follower.lag:
-        await follower.rest(0.02)
+    await counted_all(counted)
     await run(counted, made)
 
     found = await run(counted, sales.revenue, ASKED, "first", 500)
