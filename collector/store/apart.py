@@ -89,9 +89,13 @@ class Apart:
             self._end.cancel()
         async with self._beginning:
             if self._process is None:
-                self._process = await asyncio.create_subprocess_exec(
-                    *_command(), COMMAND, *self._arguments, stdin=PIPE, stdout=PIPE
-                )
+                try:
+                    self._process = await asyncio.create_subprocess_exec(
+                        *_command(), COMMAND, *self._arguments, stdin=PIPE, stdout=PIPE
+                    )
+                except OSError as error:  # no memory, files or processes left
+                    why = f"the reading process cannot be started: {error.strerror}"
+                    raise StoreUnavailable(why) from error
                 self._hearing = asyncio.create_task(self._hear(self._process), name="apart")
             return self._process
 

@@ -121,6 +121,14 @@ async def test_when_it_is_killed_the_question_fails_and_the_next_is_answered(apa
     assert await lane.run(number_of_process) != process
 
 
+async def test_where_it_cannot_be_started_that_is_said_and_tried_again(apart, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("collector.store.apart._command", lambda: ["/there/is/none"])
+        with pytest.raises(StoreUnavailable, match="cannot be started: No such file"):
+            await Lane(apart, 0).run(lookup.last_seq)
+    assert await Lane(apart, 0).run(lookup.last_seq) == 2
+
+
 async def test_it_ends_when_nothing_was_asked_for_a_while(apart):
     apart.idle_s = 0.1
     lane = Lane(apart, 0)
