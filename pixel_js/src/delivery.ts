@@ -4,8 +4,8 @@
  * - The queue is the browser's storage, shared by the tabs of a site. An event is in it from its
  *   call until the collector has settled it; its message id was fixed at the call, so sending it
  *   again is harmless, and what a page leaves there is sent by the next one.
- * - One request at a time among all tabs, the oldest events first. The tab whose turn it is says
- *   since when in the storage: one that was killed holds nobody up for long.
+ * - One request at a time among all tabs, the oldest events first, by a lock of the browser. Nobody
+ *   waits for the lock or for an answer for longer than half a minute.
  * - A leaving page hands what it has not sent to the browser as a beacon, which has no answer: the
  *   next page sends it again. A request in flight outlives its page.
  */
@@ -18,10 +18,18 @@ const GATHER_MS = 50;
 /** Doubled with each failure: the first pause is half a second to a second. */
 const RETRY_MS = 250;
 const MAX_WAIT_MS = 300_000;
+/** For the answer, and for other tabs. */
+const PATIENCE_MS = 30_000;
 /** Half a megabyte or less in most pages; an origin may store five. */
 const MAX_QUEUED = 500;
 /** Browsers refuse keepalive bodies over 64 KB; a character takes up to three bytes. */
 const MAX_CHUNK_CHARS = 20_000;
+
+/**
+ * Neither a request that is never answered nor a page that was put away with the lock (WebKit bug
+ * 283528) holds up later events: what is sent twice for that is stored once.
+ */
+const patience = () => ({ signal: AbortSignal.timeout?.(PATIENCE_MS) });
 
 /** Takes an event as JSON text. Ids grow with time: their order is the order of the calls. */
 export type Deliver = (id: string, json: string) => void;
@@ -46,7 +54,7 @@ export function createDelivery(url: string | URL, writeKey: string, tell: Tell, 
 
   function sendIn(ms: number): void {
     clearTimeout(timer);
-    timer = setTimeout(() => navigator.locks?.request(prefix, send).catch(send) || send(), ms);
+    timer = setTimeout(() => navigator.locks?.request(prefix, patience(), send).catch(send) || send(), ms);
   }
 
   async function send(): Promise<unknown> {
@@ -56,7 +64,7 @@ export function createDelivery(url: string | URL, writeKey: string, tell: Tell, 
     let waitMs = (1 + Math.random()) * RETRY_MS * 2 ** failures++;
     try {
       // A body given as text goes as text/plain, which needs no preflight.
-      const response = await fetch(url, { method: "POST", body: body(chunk), credentials: "include", keepalive: true });
+      const response = await fetch(url, { ...patience(), method: "POST", body: body(chunk), credentials: "include", keepalive: true });
       waitMs = (response.headers.get("Retry-After") as any) * 1000 || waitMs;
       // As the SDKs of analytics.js: what else is refused would be refused again.
       if (!/408|410|429|460|5../.test(response.status as any)) {
@@ -93,7 +101,7 @@ export function createDelivery(url: string | URL, writeKey: string, tell: Tell, 
     if (chunk[0] && navigator.sendBeacon(url, body(chunk))) handOver();
   }
 
-  listen("online", () => sendIn(0));
+  listen("online", sendIn); // an event is no number of milliseconds: at once
   // After pagehide comes visibilitychange: calls that the page makes in its own pagehide go too.
   listen("pagehide visibilitychange", handOver);
   sendIn(GATHER_MS);

@@ -20,7 +20,7 @@ const flag = (on?: boolean) => (on ? "" : undefined);
 export function load({ key, endpoint, auto, consent, cookieless, gpc, dnt, hash, link, query }: Options): Pixel {
   const pixel: Pixel = [];
   let module: Promise<any> | 0;
-  const extra: Extra = (...call) => (module ||= import("./extras")).then(({ run }) => run(...call)).catch(() => (module = 0));
+  const extra: Extra = (...call) => (module ||= import("./extras")).then((module) => module.run(...call)).catch(() => (module = 0));
   start(
     pixel,
     {

@@ -11,7 +11,7 @@ function load({ src, dataset }: HTMLScriptElement): void {
   // A module beside this script: fetched at its first use, once, under the nonce of this script. Its
   // calls wait for one promise, since several imports of one file need not end in their order.
   let module: Promise<any> | 0;
-  const extra: Extra = (...call) => (module ||= import(new URL("c2.js", src) as any)).then(({ run }) => run(...call)).catch(() => (module = 0));
+  const extra: Extra = (...call) => (module ||= import(new URL("c2.js", src) as any)).then((module) => module.run(...call)).catch(() => (module = 0));
 
   start(queue, { endpoint: new URL("c", src), ...dataset } as any, extra);
 }

@@ -7,31 +7,32 @@ const timezone = Intl.DateTimeFormat().resolvedOptions().timeZone;
 
 /** As analytics.js: the url is without its hash, which is no part of what the server sees. */
 export const pageFacts = () => ({
-  title: document.title,
-  referrer: document.referrer,
-  search: location.search,
-  path: location.pathname,
   url: location.href.replace(/#.*/, ""),
+  search: location.search,
+  referrer: document.referrer,
+  path: location.pathname,
+  title: document.title,
 });
 
 /** How the visitor came, by the names of Segment's context: utm_campaign is the campaign's name. */
 function campaign(): Bag | undefined {
   let found: Bag | undefined;
-  for (const [key, value] of new URLSearchParams(location.search))
+  new URLSearchParams(location.search).forEach((value, key) => {
     if (/^utm_|clk?id$/.test(key)) (found ||= {})[key.replace("utm_campaign", "name").replace("utm_", "")] = value;
+  });
   return found;
 }
 
 export function context(): Bag {
   return {
-    gpc: (navigator as any).globalPrivacyControl,
-    library: { name: "pixel", version: __VERSION__ },
-    dnt: (navigator.doNotTrack as any) > 0,
-    campaign: campaign(),
-    timezone,
     bot: navigator.webdriver,
-    screen: { width: screen.width, height: screen.height },
+    gpc: (navigator as any).globalPrivacyControl,
     locale: navigator.language,
     page: { ...pageFacts(), canonical: document.querySelector<HTMLLinkElement>("[rel=canonical]")?.href },
+    dnt: (navigator.doNotTrack as any) > 0,
+    screen: { width: screen.width, height: screen.height },
+    timezone,
+    campaign: campaign(),
+    library: { name: "pixel", version: __VERSION__ },
   };
 }

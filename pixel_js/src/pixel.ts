@@ -82,12 +82,12 @@ export function start(pixel: Pixel, settings: Settings, extra: Extra): void {
     const now = new Date();
     const given = new Date(options?.timestamp);
     const event = {
-      type,
-      messageId: newId(),
       // No event is of the future.
       timestamp: (given as any) > 0 && given < now ? given : now,
-      userId: state().identify?.id,
       anonymousId: options?.anonymousId,
+      type,
+      userId: state().identify?.id,
+      messageId: newId(),
       ...fields,
       context: { ...context(), ...options?.context },
     };
@@ -155,7 +155,7 @@ export function start(pixel: Pixel, settings: Settings, extra: Extra): void {
       const event = harmless(methods[name]!)(...args);
       // Some pages go on only in the callback, so it is called whatever becomes of the event.
       const callback = args.find((arg) => typeof arg === "function");
-      if (callback) setTimeout(harmless(callback as () => void));
+      setTimeout(harmless(callback as () => void));
       return Object.assign(Promise.resolve(event), pixel);
     };
 

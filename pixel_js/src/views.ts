@@ -1,4 +1,5 @@
 import { harmless, listen } from "./harmless";
+import type { Bag } from "./json";
 import { pageFacts } from "./page";
 import type { Pixel } from "./pixel";
 
@@ -9,10 +10,13 @@ const TITLE_MS = 50;
 export function watchViews(pixel: Pixel, hash?: string): () => void {
   const address = () => location.href.replace(hash == null ? /#.*/ : "", "");
   let here = address();
-  /** The page view that waits for its title. */
-  let view: (() => void) | null;
+  /** What is known of the page view that waits for its title. */
+  let view: Bag | 0 | undefined;
 
-  const settle = () => view?.();
+  function settle(): void {
+    if (view) pixel.page({ ...view, title: document.title });
+    view = 0;
+  }
 
   const moved = harmless((replaced?: boolean) => {
     const referrer = here;
@@ -20,9 +24,8 @@ export function watchViews(pixel: Pixel, hash?: string): () => void {
     // Apps keep their filters in the query by replaceState: that is no other page.
     const page = (url: string) => url.replace(replaced ? /\?[^#]*/ : "", "");
     if (page(url) === page(referrer)) return;
-    const facts = { ...pageFacts(), url, path: location.pathname + (hash == null ? "" : location.hash), referrer };
     settle();
-    view = () => ((view = null), pixel.page({ ...facts, title: document.title }));
+    view = { ...pageFacts(), url, path: location.pathname + (hash == null ? "" : location.hash), referrer };
     setTimeout(settle, TITLE_MS);
   });
 

@@ -33,6 +33,35 @@ test("one request at a time, so that the order stays", async () => {
   expect(names(world.posts)).toEqual([["A"], ["B"]]);
 });
 
+test("who is not answered asks again after half a minute, and waits no longer for other tabs", async () => {
+  vi.stubGlobal("AbortSignal", {
+    timeout(ms: number) {
+      const controller = new AbortController();
+      setTimeout(() => controller.abort(), ms);
+      return controller.signal;
+    },
+  });
+  const aborted = (signal: AbortSignal) => new Promise<never>((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+  const request = (_name: string, { signal }: { signal: AbortSignal }) => aborted(signal);
+  Object.defineProperty(navigator, "locks", { value: { request }, configurable: true });
+  vi.stubGlobal("fetch", (_: string, { body, signal }: RequestInit) => {
+    world.posts.push(JSON.parse(body as string));
+    return world.posts.length > 1 ? Promise.resolve(new Response("{}")) : aborted(signal!);
+  });
+  (await newPixel()).track!("A");
+  await seconds(29);
+  expect(names(world.posts)).toEqual([]);
+  await seconds(2);
+  expect(names(world.posts)).toEqual([["A"]]);
+  await seconds(29);
+  expect(names(world.posts)).toEqual([["A"]]);
+  await seconds(32);
+  expect(names(world.posts)).toEqual([["A"], ["A"]]);
+  expect(kept()).toBe(0);
+  Object.defineProperty(navigator, "locks", { value: undefined, configurable: true });
+  vi.unstubAllGlobals();
+});
+
 test.each([408, 429, 500, 503, "down" as const])("after %s the same events come again, with later ones", async (reply) => {
   world.replies.push(reply === "down" ? reply : { status: reply });
   const pixel = await newPixel();

@@ -202,7 +202,7 @@ async def collector_process(tmp_path_factory: pytest.TempPathFactory) -> AsyncIt
 
 @contextlib.asynccontextmanager
 async def served(answer: Any, port: int) -> AsyncIterator[None]:
-    runner = web.ServerRunner(web.Server(answer))
+    runner = web.ServerRunner(web.Server(answer), shutdown_timeout=1)
     await runner.setup()
     await web.TCPSite(runner, "0.0.0.0", port, backlog=1024).start()
     yield

@@ -99,6 +99,25 @@ async def test_two_tabs_at_once_send_nothing_twice(shop: Shop, door: Door) -> No
     assert Counter(door.sent()) == Counter(names)
 
 
+async def test_a_turn_and_an_answer_that_never_come_are_waited_for_in_vain(
+    shop: Shop, door: Door
+) -> None:
+    """Half a minute each, here half a second. WebKit has put pages away with their locks."""
+    quicker = "<script>const {timeout} = AbortSignal;"
+    quicker += "AbortSignal.timeout = ms => timeout.call(AbortSignal, ms / 60)</script>"
+    holder = await shop.open(shop.site.add("/holder", ""))
+    lock = f"'_px_q:{shop.collector.key}:'"
+    await holder.evaluate(f"void navigator.locks.request({lock}, () => new Promise(() => {{}}))")
+    delays = iter([3600])
+    door.delay = lambda: next(delays, 0)
+    script = quicker + shop.collector.script(door.url, auto="false")
+    tab = await shop.open(shop.site.add("/", script))
+    await tab.evaluate("void sendgrid.track('A')")
+    assert await shop.names(1) == ["A"]
+    assert door.sent() == ["A", "A"]
+    assert await tab.evaluate(KEPT) == 0
+
+
 async def test_a_page_whose_policy_lets_no_request_out_sends_images(shop: Shop) -> None:
     url = shop.collector.url
     policy = f"default-src 'none'; script-src {url}; img-src {url}"

@@ -87,7 +87,7 @@ async def test_one_built_by_clicking_has_the_members_of_its_rule_in_the_settings
     await tab.click("text=See who")
     await tab.wait_for_selector(".found:has-text('people belong')")
     found, people = (await tab.inner_text(".found")).split(" of ")
-    assert digits(found) == len(expected) > 10
+    assert digits(found) == len(expected) > 3
     assert digits(people) == dashboard.rows("SELECT count(*) AS n FROM people")[0]["n"]
     shown = {user for _, user in await table(tab, "Before it is saved")}
     assert shown - {""} <= {row["user_id"] for row in expected}
