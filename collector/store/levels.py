@@ -1,8 +1,8 @@
-"""What hits are added up by: quarters of an hour, hours and days, and days that are over by months
-of 32 (store/months.py). Which of these a range of slots is made of, and reading them.
+"""What hits are added up by: quarters of an hour of all, hours of each value, days; and once a
+month (of 32 days) is over, by what store/months.py makes of it. Which of these a range of slots is
+made of, and reading them.
 """
 
-import itertools
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -10,14 +10,15 @@ import msgspec
 from pysqlite3 import dbapi2 as sqlite
 
 from collector.store.reader import rows_at_once
-from collector.store.sums import DAY, HOUR, MONTH
+from collector.store.sums import DAY, HOUR, MONTH, WEEK, finest
 
-LEVELS = (1, HOUR, DAY)
+# What there is of cells in months, beside the days: weeks, since a range begins where it likes.
+OF_CELLS = (HOUR, WEEK, MONTH)
 # What is kept of the hits of a month's marks, in the order of the table's columns.
 OF_MARKS = ("device", "browser", "country", "type", "referrer", "campaign", "event", "path")
 
 
-def pieces(first: int, end: int, levels: Sequence[int] = LEVELS) -> Iterator[tuple[int, int, int]]:
+def pieces(first: int, end: int, levels: Sequence[int]) -> Iterator[tuple[int, int, int]]:
     """A range of slots as ranges of whole units, each of a level as high as fits."""
     if first >= end:
         return
@@ -32,16 +33,17 @@ def pieces(first: int, end: int, levels: Sequence[int] = LEVELS) -> Iterator[tup
 
 
 def units(
-    first: int, end: int, levels: Sequence[int], months: Collection[int]
+    first: int,
+    end: int,
+    levels: Sequence[int],
+    months: Collection[int],
+    more: Sequence[int] = (MONTH,),
 ) -> Iterator[tuple[int, int, int]]:
-    """The same, `levels` as far as days, and where one of `months` fits, that."""
-    for level, start, stop in pieces(first, end, (*levels, MONTH)):
-        if level < MONTH:
-            yield level, start, stop
-            continue
-        for known, run in itertools.groupby(range(start, stop, MONTH), months.__contains__):
-            among = list(run)
-            yield MONTH if known else DAY, among[0], among[-1] + MONTH
+    """The same, of `levels` as far as days, and in `months` of `more`."""
+    within = sorted({*levels, *more})
+    for month in range(first // MONTH * MONTH, end, MONTH):
+        own = within if month in months else levels
+        yield from pieces(max(first, month), min(end, month + MONTH), own)
 
 
 def ready(connection: sqlite.Connection) -> frozenset[int]:
@@ -121,15 +123,13 @@ class Asked(msgspec.Struct, frozen=True):
     ) -> Iterator[tuple[int, int, bytes]]:
         """Events, views and visitors."""
         said, starts = f"level = {level} AND {STARTS}", range(first, end, level)
-        if level == MONTH:
-            yield from self.each(connection, "events, views, visitors", "month_cells", starts)
-        elif level == DAY:
-            yield from self.each(connection, "events, views, visitors", "rollups", starts, said)
-        else:
-            columns = "events, views, hex(visitors)"
-            found = self.rows(connection, _CELL, columns, "rollups", said, starts)
-            for events, views, visitors in found:
-                yield events, views, bytes.fromhex(visitors)
+        table = "rollups" if level in (finest(self.dimension), DAY) else "month_cells"
+        if level >= DAY:
+            yield from self.each(connection, "events, views, visitors", table, starts, said)
+            return
+        columns = "events, views, hex(visitors)"
+        for events, views, visitors in self.rows(connection, _CELL, columns, table, said, starts):
+            yield events, views, bytes.fromhex(visitors)
 
     def _values(self, starts: Iterable[int]) -> tuple[int, int, str]:
         return self.dimension, self.value, starts_of(starts)

@@ -18,7 +18,19 @@ from collector.store import columns, cursors, hits, levels, seals
 from collector.store.hits import DIMENSIONS, SLOT_MS
 from collector.store.levels import STARTS, starts_of
 from collector.store.reader import rows_at_once
-from collector.store.sums import DAY, EVENT, MONTH, PATH, Cell, Marks, Pairs, Work
+from collector.store.sums import (
+    DAY,
+    EVENT,
+    HOUR,
+    MONTH,
+    PATH,
+    WEEK,
+    Cell,
+    Marks,
+    Pairs,
+    Work,
+    finest,
+)
 
 _CLOSED = 2 * DAY  # behind the newest: what is held back for hours is in then
 _CLEARED = 200  # rows that are taken out at once
@@ -42,6 +54,7 @@ class Part(msgspec.Struct):
     rows: list[tuple[Any, ...]]
 
 
+_OF_MONTH = "dimension = ? AND start >= ? AND start < ?"
 _FROM = f"SELECT min(start) FROM rollups WHERE dimension = 0 AND level = {DAY} AND start >= ?"
 
 
@@ -66,10 +79,10 @@ def begin(connection: sqlite.Connection, start: int) -> bool:
     with cursors.derived(connection):
         connection.execute("DELETE FROM months WHERE start = ?", (start,))
         for table in _TABLES:
-            among = f"SELECT rowid FROM {table} WHERE dimension = ? AND start = ? LIMIT ?"
+            among = f"SELECT rowid FROM {table} WHERE {_OF_MONTH} LIMIT ?"
             delete = f"DELETE FROM {table} WHERE rowid IN ({among})"
             for dimension in _ALL:
-                if connection.execute(delete, (dimension, start, _CLEARED)).rowcount:
+                if connection.execute(delete, (dimension, start, start + MONTH, _CLEARED)).rowcount:
                     return False
         connection.execute("INSERT INTO months VALUES (?, 0)", (start,))
     return True
@@ -124,25 +137,38 @@ def _ranges(
 
 _BETWEEN = f"dimension = ? AND {STARTS} AND value > ? AND value <= ?"
 _OF_CELLS = f"rollups WHERE level = {DAY}"
-_CELL = tuple[int, int, int, int, int, str]
+_CELLS_OF = f"""SELECT json_array(start, value, site, bot, events, views, hex(visitors)) AS j
+    FROM rollups WHERE level = ? AND {_BETWEEN}"""
+_CELL = tuple[int, int, int, int, int, int, str]
 
 
 def _cells(connection: sqlite.Connection, dimension: int, start: int) -> Iterator[Part]:
-    select = f"""SELECT json_array(value, site, bot, events, views, hex(visitors)) AS j
-        FROM {_OF_CELLS} AND {_BETWEEN}"""
+    if finest(dimension) < HOUR:
+        for day in _days(start):
+            quarters = 1, dimension, starts_of(range(day, day + DAY)), -1, hits.LAST
+            yield _of_cells(connection, quarters, (HOUR,))
     for values in _ranges(connection, (_OF_CELLS,), dimension, start, _CELLS):
-        found: dict[_Key, Cell] = defaultdict(lambda: Cell(0, 0, BitMap()))
-        among = (dimension, starts_of(_days(start)), *values)
-        for *key, events, views, packed in rows_at_once(connection, select, among, _CELL):
-            cell = found[tuple(key)]
+        days = DAY, dimension, starts_of(_days(start)), *values
+        yield _of_cells(connection, days, (WEEK, MONTH))
+
+
+def _of_cells(
+    connection: sqlite.Connection, among: tuple[int, int, str, int, int], levels: Sequence[int]
+) -> Part:
+    """What cells of the rollups come to by each of `levels`."""
+    found: dict[tuple[int, ...], Cell] = defaultdict(lambda: Cell(0, 0, BitMap()))
+    for start, *key, events, views, packed in rows_at_once(connection, _CELLS_OF, among, _CELL):
+        visitors = BitMap.deserialize(bytes.fromhex(packed))
+        for level in levels:
+            cell = found[start // level * level, level, *key]
             cell.events += events
             cell.views += views
-            cell.visitors |= BitMap.deserialize(bytes.fromhex(packed))
-        rows = [
-            (dimension, start, *key, cell.events, cell.views, cell.visitors.serialize())
-            for key, cell in sorted(found.items())
-        ]
-        yield Part("month_cells", rows)
+            cell.visitors |= visitors
+    rows = [
+        (among[1], *key, cell.events, cell.views, cell.visitors.serialize())
+        for key, cell in sorted(found.items())
+    ]
+    return Part("month_cells", rows)
 
 
 _OF_PAIRS = "rollup_pairs WHERE true"

@@ -16,7 +16,7 @@ from pysqlite3 import dbapi2 as sqlite
 
 from collector.store import hits, sales
 from collector.store.hits import DIMENSIONS, SLOT_MS, Condition
-from collector.store.levels import LEVELS, STARTS, Asked, filled, ready, rounded, units
+from collector.store.levels import OF_CELLS, STARTS, Asked, filled, ready, rounded, units
 from collector.store.question import Question, condition, names, number_of
 from collector.store.reader import snapshot
 from collector.store.sums import DAY, MONTH, finest, values_of
@@ -109,8 +109,8 @@ def _tally_rolled(
     upto: int,
 ) -> None:
     least = finest(asked.dimension)
-    levels = LEVELS if least > 1 else (1, DAY)
-    for level, first, end in units(where.first, where.end, levels, months):
+    levels = sorted({1, least, DAY})
+    for level, first, end in units(where.first, where.end, levels, months, OF_CELLS):
         if level < least:  # zones whose hours begin within one of UTC
             for columns in hits.scan(connection, where.within(first, end), _OF_HITS, 0, upto):
                 tally.add(*columns)

@@ -21,7 +21,8 @@ from collector.store.hits import COLUMNS, DIMENSIONS, SLOT_MS
 
 DAY = 96  # slots
 HOUR = 4
-MONTH = 32 * DAY
+WEEK = 8 * DAY
+MONTH = 4 * WEEK
 T = TypeVar("T")
 Work = Generator[None, None, T]  # a few milliseconds at a time; it returns what it comes to
 _FIRST = len(COLUMNS) - len(DIMENSIONS)

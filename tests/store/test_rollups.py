@@ -8,7 +8,6 @@ import pytest
 from collector.admin import ranges
 from collector.demo import events
 from collector.store import reports
-from collector.store.levels import pieces
 from collector.store.question import Question
 
 NOW = 1_795_500_000_000  # as in `counted`
@@ -140,12 +139,3 @@ async def test_a_restart_counts_nothing_twice(counted):
     totals = await ask(counted, reports.totals, Question(span.start, span.end, bots=True))
     (row,) = counted.rows("SELECT count(*) AS n FROM events")
     assert totals["events"] == row["n"]
-
-
-@pytest.mark.parametrize("span", [(0, 1), (5, 9000), (3071, 3073), (100, 100), (7, 40_000)])
-def test_a_range_of_slots_is_whole_pieces_and_nothing_twice(span):
-    covered = []
-    for level, first, end in pieces(*span):
-        assert first % level == end % level == 0
-        covered += range(first, end)
-    assert sorted(covered) == list(range(*span))
