@@ -36,6 +36,7 @@ _CLOSED = 2 * DAY  # behind the newest: what is held back for hours is in then
 _CLEARED = 200  # rows that are taken out at once
 # Rows of a day that are put together: a few milliseconds.
 _CELLS, _PAIRS, _MARKS = 32, 8, 16
+_QUARTERS = 24  # of an hour: whole hours of all sites
 # Marks in a row: as many hits as have their own number for each value (store/columns.py), and few
 # enough that a path of millions is never in memory as a whole.
 _MOST_MARKS = 32_768
@@ -144,8 +145,8 @@ _CELL = tuple[int, int, int, int, int, int, str]
 
 def _cells(connection: sqlite.Connection, dimension: int, start: int) -> Iterator[Part]:
     if finest(dimension) < HOUR:
-        for day in _days(start):
-            quarters = 1, dimension, starts_of(range(day, day + DAY)), -1, hits.LAST
+        for first in range(start, start + MONTH, _QUARTERS):
+            quarters = 1, dimension, starts_of(range(first, first + _QUARTERS)), -1, hits.LAST
             yield _of_cells(connection, quarters, (HOUR,))
     for values in _ranges(connection, (_OF_CELLS,), dimension, start, _CELLS):
         days = DAY, dimension, starts_of(_days(start)), *values

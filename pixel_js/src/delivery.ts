@@ -33,8 +33,8 @@ const patience = () => ({ signal: AbortSignal.timeout?.(PATIENCE_MS) });
 
 /** Takes an event as JSON text. Ids grow with time: their order is the order of the calls. */
 export type Deliver = (id: string, json: string) => void;
-/** Hears what became of events: how many, the answer's status, the answer. */
-export type Tell = (name: "sent", args: [number, number, unknown]) => void;
+/** Hears what became of events: their keys, the answer's status, the answer. */
+export type Tell = (name: "sent", args: [string[], number, unknown]) => void;
 
 export function createDelivery(url: string | URL, writeKey: string, tell: Tell, later: (name: string, ...args: unknown[]) => void): Deliver {
   const prefix = "_px_q:" + writeKey + ":";
@@ -74,7 +74,7 @@ export function createDelivery(url: string | URL, writeKey: string, tell: Tell, 
       const answer = await response.json();
       // The collector has heard the news, and has perhaps answered who the visitor really is.
       if (!failures && anonymousId === state().anonymousId) setAnonymousId(answer.anonymousId || anonymousId);
-      tell("sent", [chunk.length, response.status, answer]);
+      tell("sent", [chunk, response.status, answer]);
     } catch {
       // Not reached: as if it could not store. Where such requests never get through, images may.
       if (failures > 2) later("image", url, writeKey, chunk, read, remove);

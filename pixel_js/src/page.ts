@@ -25,14 +25,15 @@ function campaign(): Bag | undefined {
 
 export function context(): Bag {
   return {
-    bot: navigator.webdriver,
-    gpc: (navigator as any).globalPrivacyControl,
-    locale: navigator.language,
-    page: { ...pageFacts(), canonical: document.querySelector<HTMLLinkElement>("[rel=canonical]")?.href },
-    dnt: (navigator.doNotTrack as any) > 0,
-    screen: { width: screen.width, height: screen.height },
-    timezone,
     campaign: campaign(),
+    screen: { width: screen.width, height: screen.height },
+    gpc: (navigator as any).globalPrivacyControl,
+    dnt: (navigator.doNotTrack as any) > 0,
+    bot: navigator.webdriver,
+    locale: navigator.language,
+    timezone,
     library: { name: "pixel", version: __VERSION__ },
+    // Last: of an event that is too long, this is what is cut off.
+    page: { ...pageFacts(), canonical: document.querySelector<HTMLLinkElement>("[rel=canonical]")?.href },
   };
 }

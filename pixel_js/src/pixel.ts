@@ -82,12 +82,12 @@ export function start(pixel: Pixel, settings: Settings, extra: Extra): void {
     const now = new Date();
     const given = new Date(options?.timestamp);
     const event = {
-      // No event is of the future.
-      timestamp: (given as any) > 0 && given < now ? given : now,
+      messageId: newId(),
+      userId: state().identify?.id,
       anonymousId: options?.anonymousId,
       type,
-      userId: state().identify?.id,
-      messageId: newId(),
+      // No event is of the future.
+      timestamp: (given as any) > 0 && given < now ? given : now,
       ...fields,
       context: { ...context(), ...options?.context },
     };

@@ -13,9 +13,9 @@ export function watchViews(pixel: Pixel, hash?: string): () => void {
   /** What is known of the page view that waits for its title. */
   let view: Bag | 0 | undefined;
 
-  function settle(): void {
-    if (view) pixel.page({ ...view, title: document.title });
-    view = 0;
+  function settle(facts = view): void {
+    view = 0; // before a page's own wrapper of `page` moves on
+    if (facts) pixel.page({ ...facts, title: document.title });
   }
 
   const moved = harmless((replaced?: boolean) => {

@@ -1,9 +1,8 @@
 -- Months of cells by hours and weeks, too: a chart over 90 days read 8,640 quarters of an hour, one
 -- over a year each of its days. Hours stand here of all hits only: of each value they are in
--- `rollups`. What stood here is made anew.
+-- `rollups`. What stands in the other two tables is taken out a little at a time before it is made
+-- anew.
 DELETE FROM months;
-DELETE FROM month_pairs;
-DELETE FROM month_marks;
 DROP TABLE month_cells;
 CREATE TABLE month_cells (
   dimension INTEGER NOT NULL,

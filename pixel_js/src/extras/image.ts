@@ -3,6 +3,7 @@ import type { Pixel } from "../pixel";
 
 /** Collectors and what stands before them take addresses of 8 KB. */
 const MAX_ADDRESS_CHARS = 7_000;
+const PATIENCE_MS = 30_000;
 
 let busy = false;
 
@@ -41,6 +42,7 @@ function addressOf(event: any, endpoint: string, writeKey: string): string {
 
 function loads(address: string): Promise<boolean> {
   return new Promise((done) => {
+    setTimeout(done, PATIENCE_MS, false);
     const image = new Image();
     image.onload = () => done(true);
     image.onerror = () => done(false);

@@ -47,7 +47,7 @@ export function tell(pixel: Pixel, name: string, args: unknown[]): void {
     harmless(known.listener)(...args);
   }
   if (watch.debugging && name === RECORDED) sayRecorded(args[0]);
-  if (watch.debugging && name === SENT) saySent(args[0] as number, args[1] as number, args[2]);
+  if (watch.debugging && name === SENT) saySent((args[0] as string[]).length, args[1] as number, args[2]);
 }
 
 function sayRecorded(event: any): void {
