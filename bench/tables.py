@@ -1,5 +1,6 @@
 """The results as Markdown, between markers, so that a README can take them over."""
 
+import re
 from collections.abc import Iterable, Iterator
 
 from bench.result import Result, Run, median
@@ -18,6 +19,14 @@ def render(results: dict[str, Result], plots: list[str]) -> str:
 def block(name: str, result: Result) -> str:
     """What stands between the markers of `name`, and these."""
     return "\n".join(_block(name, result))
+
+
+def documented(text: str, results: dict[str, Result]) -> str:
+    """A page with what stands between markers as the results have it."""
+    for name, result in results.items():
+        begin, end = (re.escape(mark.format(name=name)) for mark in (BEGIN, END))
+        text = re.sub(f"{begin}.*?{end}", lambda _: block(name, result), text, flags=re.DOTALL)  # noqa: B023
+    return text
 
 
 def _block(name: str, result: Result) -> list[str]:

@@ -7,9 +7,9 @@ import pytest
 from click.testing import CliRunner
 
 from bench.machine import Machine, describe
-from bench.report import report
-from bench.result import Latency, Result, Run, load, medians, save
-from bench.tables import block
+from bench.report import README, read, report
+from bench.result import RESULTS, Latency, Result, Run, load, medians, save
+from bench.tables import block, documented, render
 
 
 @pytest.fixture(scope="module")
@@ -91,3 +91,13 @@ def test_the_report_holds_tables_and_plots(machine: Machine, tmp_path: Path) -> 
 def test_without_results_it_says_so(tmp_path: Path) -> None:
     done = CliRunner().invoke(report, ["--results", str(tmp_path)])
     assert done.exit_code == 1 and "run a bench first" in done.output
+
+
+def test_report_and_readme_say_what_was_measured() -> None:
+    results = read(RESULTS)
+    plots = [path.stem for path in RESULTS.glob("*.svg")]
+    report_of = {line for line in render(results, plots).splitlines() if line}
+    assert report_of == set((RESULTS / "REPORT.md").read_text("utf-8").splitlines()) - {""}
+    text = README.read_text("utf-8")
+    assert block("peers", results["peers"]) in text
+    assert documented(text, results) == text
