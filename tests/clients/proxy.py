@@ -38,6 +38,7 @@ class Proxy:
         self.seen: list[Seen] = []
         self._faults: list[Fault] = []
         self._restarts: list[asyncio.Task[None]] = []
+        self._restarting = asyncio.Lock()
         self._session: aiohttp.ClientSession
         self._runner: web.ServerRunner
 
@@ -52,8 +53,9 @@ class Proxy:
 
     async def __aexit__(self, *exc: object) -> None:
         await asyncio.gather(*self._restarts)
-        await self._session.close()
         await self._runner.cleanup()
+        await asyncio.gather(*self._restarts)  # whoever came meanwhile
+        await self._session.close()
 
     @property
     def url(self) -> str:
@@ -95,11 +97,13 @@ class Proxy:
         return reply
 
     async def restart(self) -> None:
-        """Kill the collector; it comes back while clients go on."""
-        await asyncio.gather(*self._restarts)
-        self.collector.kill(signal.SIGKILL)
-        await self.collector.wait()
-        self._restarts.append(asyncio.create_task(self.collector.start()))
+        """Kill the collector; it comes back while clients go on. One after the other, or two would
+        start and one stay for ever."""
+        async with self._restarting:
+            await asyncio.gather(*self._restarts)
+            self.collector.kill(signal.SIGKILL)
+            await self.collector.wait()
+            self._restarts.append(asyncio.create_task(self.collector.start()))
 
     async def _handle(self, request: web.BaseRequest) -> web.Response:
         path = request.rel_url.raw_path
