@@ -3,7 +3,7 @@ they take from ingest.
 
 Cold: a process just started, and the system made to forget the database before each call. Warm:
 asked again and again. Beside ingest: events arrive at half the peak, once without a viewer and
-once with one who opens page after page.
+once with one who opens page after page, cold by page then.
 """
 
 import asyncio

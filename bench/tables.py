@@ -1,6 +1,5 @@
 """The results as Markdown, between markers, so that a README can take them over."""
 
-import re
 from collections.abc import Iterable, Iterator
 
 from bench.result import Result, Run, median
@@ -11,25 +10,14 @@ BEGIN, END = "<!-- bench:{name} -->", "<!-- /bench:{name} -->"
 def render(results: dict[str, Result], plots: list[str]) -> str:
     parts = ["# Measured", "", "Made by `python -m bench report` from the JSON files beside it."]
     for name, result in results.items():
-        parts += ["", f"## {name}", "", *_block(name, result)]
-        parts += [f"\n![{plot}]({plot}.svg)" for plot in plots if plot.startswith(f"{name}-")]
+        parts += ["", f"## {name}", "", block(name, result)]
+        own = (plot for plot in sorted(plots) if plot.startswith(f"{name}-"))
+        parts += [f"\n![{plot}]({plot}.svg)" for plot in own]
     return "\n".join(parts) + "\n"
 
 
 def block(name: str, result: Result) -> str:
     """What stands between the markers of `name`, and these."""
-    return "\n".join(_block(name, result))
-
-
-def documented(text: str, results: dict[str, Result]) -> str:
-    """A page with what stands between markers as the results have it."""
-    for name, result in results.items():
-        begin, end = (re.escape(mark.format(name=name)) for mark in (BEGIN, END))
-        text = re.sub(f"{begin}.*?{end}", lambda _: block(name, result), text, flags=re.DOTALL)  # noqa: B023
-    return text
-
-
-def _block(name: str, result: Result) -> list[str]:
     lines = [BEGIN.format(name=name), machine(result), "", *_table(result.runs)]
     ratios = {
         figure: value for figure, value in result.figures.items() if not _in_table(figure, result)
@@ -37,7 +25,16 @@ def _block(name: str, result: Result) -> list[str]:
     if ratios:
         lines += ["", "| figure | value |", "|---|--:|"]
         lines += [f"| {figure} | {value:,.3f} |" for figure, value in ratios.items()]
-    return [*lines, END.format(name=name)]
+    return "\n".join([*lines, END.format(name=name)])
+
+
+def documented(text: str, results: dict[str, Result]) -> str:
+    """A page with what stands between markers as the results have it."""
+    for name, result in results.items():
+        before, found, rest = text.partition(BEGIN.format(name=name))
+        if found:
+            text = before + block(name, result) + rest.partition(END.format(name=name))[2]
+    return text
 
 
 def machine(result: Result) -> str:

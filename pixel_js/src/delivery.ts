@@ -9,7 +9,7 @@
  * - A leaving page hands what it has not sent to the browser as a beacon, which has no answer: the
  *   next page sends it again. A request in flight outlives its page.
  */
-import { listen } from "./harmless";
+import { PATIENCE_MS, listen } from "./harmless";
 import { stringify } from "./json";
 import { keysWith, read, remove, state, write } from "./storage";
 import { setAnonymousId } from "./visitor";
@@ -18,8 +18,6 @@ const GATHER_MS = 50;
 /** Doubled with each failure: the first pause is half a second to a second. */
 const RETRY_MS = 250;
 const MAX_WAIT_MS = 300_000;
-/** For the answer, and for other tabs. */
-const PATIENCE_MS = 30_000;
 /** Half a megabyte or less in most pages; an origin may store five. */
 const MAX_QUEUED = 500;
 /** Browsers refuse keepalive bodies over 64 KB; a character takes up to three bytes. */

@@ -155,7 +155,7 @@ export function start(pixel: Pixel, settings: Settings, extra: Extra): void {
       const event = harmless(methods[name]!)(...args);
       // Some pages go on only in the callback, so it is called whatever becomes of the event.
       const callback = args.find((arg) => typeof arg === "function");
-      setTimeout(harmless(callback as () => void));
+      setTimeout(harmless(callback as () => void)); // of none, nothing comes
       return Object.assign(Promise.resolve(event), pixel);
     };
 

@@ -1,9 +1,8 @@
-import { harmless } from "../harmless";
+import { PATIENCE_MS, harmless } from "../harmless";
 import type { Pixel } from "../pixel";
 
 /** Collectors and what stands before them take addresses of 8 KB. */
 const MAX_ADDRESS_CHARS = 7_000;
-const PATIENCE_MS = 30_000;
 
 let busy = false;
 
