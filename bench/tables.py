@@ -24,7 +24,10 @@ def block(name: str, result: Result) -> str:
     }
     if ratios:
         lines += ["", "| figure | value |", "|---|--:|"]
-        lines += [f"| {figure} | {value:,.3f} |" for figure, value in ratios.items()]
+        words = str.maketrans("._", "  ")
+        lines += [
+            f"| {figure.translate(words)} | {value:,.3f} |" for figure, value in ratios.items()
+        ]
     return "\n".join([*lines, END.format(name=name)])
 
 
