@@ -11,6 +11,7 @@ import shutil
 import time
 from array import array
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -29,11 +30,11 @@ from bench.viewer import (
     RANGES,
     SEARCH,
     TOKEN,
-    UNRANGED,
     Viewer,
     Watching,
     calls,
     run_of,
+    unranged,
 )
 from collector.app import DATABASE
 from collector.dashboard import MAKERS
@@ -136,16 +137,27 @@ def _serving(folder: Path) -> Kept:
 
 def _all(ranges: tuple[int, ...]) -> dict[tuple[str, str, int], list[str]]:
     """Addresses by page, filters and days."""
-    person = f"{number(year.SITE, USER, 'u5') & (1 << 64) - 1:016x}"
     found: dict[tuple[str, str, int], list[str]] = defaultdict(list)
-    for page, paths in UNRANGED.items():
-        found[page, "none", 0] = [f"/api/{path.format(person=person)}" for path in paths]
+    for page, path in unranged(_person()):
+        found[page, "none", 0].append(path)
     found["people", "part", 0] = [f"/api/{SEARCH}"]
     for days in ranges:
         for kind in FILTERS:
             for page, path in calls(days, kind):
                 found[page, kind, days].append(path)
     return found
+
+
+def _person() -> str:
+    return f"{number(year.SITE, USER, 'u5') & (1 << 64) - 1:016x}"
+
+
+def _opened(ranges: tuple[int, ...]) -> Iterator[tuple[str, str]]:
+    """What somebody asks who opens page after page, without filter and with one."""
+    for days in ranges:
+        for kind in ("none", "one"):
+            yield from calls(days, kind)
+    yield from unranged(_person())
 
 
 def _asked(folder: Path, ranges: tuple[int, ...], times: int, load: str) -> list[Run]:
@@ -191,7 +203,7 @@ def _beside(
         runs = [peak, alone]
         figures: dict[str, float] = {}
         for heat in ("warm", "cold"):
-            watching = Watching(Viewer(collector), ranges, 0.1, heat == "cold")
+            watching = Watching(Viewer(collector), _opened(ranges), 0.1, heat == "cold")
             watching.start()
             beside = paced()
             watching.end()

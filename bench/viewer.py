@@ -5,7 +5,7 @@ import os
 import threading
 import time
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
@@ -73,6 +73,13 @@ def calls(days: int, kind: str) -> Iterator[tuple[str, str]]:
                     yield page, f"/api/{path}{asked}"
 
 
+def unranged(person: str) -> Iterator[tuple[str, str]]:
+    """Page and address of what is asked without a range; `person`, whose page is opened."""
+    for page, paths in UNRANGED.items():
+        for path in paths:
+            yield page, f"/api/{path.format(person=person)}"
+
+
 class Viewer:
     """One connection; asks and takes the time."""
 
@@ -126,17 +133,16 @@ class Watching(threading.Thread):
     how ingest does without its own pages: a batch waits 2 s then."""
 
     def __init__(
-        self, viewer: Viewer, ranges: tuple[int, ...], pause_s: float, cold: bool = False
+        self, viewer: Viewer, asked: Iterable[tuple[str, str]], pause_s: float, cold: bool = False
     ) -> None:
+        """`asked`: page and address."""
         super().__init__()
         self._viewer = viewer
-        self._asked = [
-            call for days in ranges for kind in ("none", "one") for call in calls(days, kind)
-        ]
+        self._asked = list(asked)
         self._pause_s = pause_s
         self._cold = cold
         self._over = threading.Event()
-        self.micros: dict[str, array[int]] = {page: array("I") for page in PAGES}
+        self.micros: dict[str, array[int]] = {page: array("I") for page, _ in self._asked}
 
     def run(self) -> None:
         while not self._over.is_set():

@@ -103,7 +103,13 @@ class Dashboard:
         def told() -> dict[str, Any]:
             return {**system(), "settings": settings_in_force(self.config)}
 
-        outside = Outside(self._listed, told, lambda: self._committed.seq, lambda: self._stopping)
+        outside = Outside(
+            self._listed,
+            told,
+            lambda: self._committed.seq,
+            lambda: self._stopping,
+            self._step[0].answering,
+        )
         return Api(self.counts, self._tables, outside).routes()
 
     def _listed(self) -> list[dict[str, Any]]:

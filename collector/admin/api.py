@@ -19,6 +19,7 @@ from collector.store.hits import DIMENSIONS
 from collector.store.question import Question
 from collector.store.reader import Reads
 
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _LIVE_TICK_S = 0.25
 _LIVE_MOST = 200
 
@@ -30,6 +31,7 @@ class Outside(msgspec.Struct, frozen=True):
     system: Callable[[], dict[str, Any]]
     last_seq: Callable[[], int]
     stopping: Callable[[], bool]
+    answering: Callable[[], contextlib.AbstractContextManager[None]]  # around what one waits for
 
 
 def ask(request: web.Request) -> tuple[Question, ranges.Range]:
@@ -57,12 +59,11 @@ class Api:
         self._outside = outside
 
     def routes(self) -> list[web.RouteDef]:
-        table: dict[str, Callable[[web.Request], Awaitable[web.StreamResponse]]] = {
+        table: dict[str, Handler] = {
             "/api/totals": self.totals,
             "/api/chart": self.chart,
             "/api/top": self.top,
             "/api/properties": self.properties,
-            "/api/live": self.live,
             "/api/people": self.people,
             "/api/people/{id}": self.person,
             "/api/purchases": self.purchases,
@@ -73,7 +74,15 @@ class Api:
             "/api/system": self.system,
             "/api/openapi.json": self.openapi,
         }
-        return [web.get(path, handler) for path, handler in table.items()]
+        waited_for = [web.get(path, self._answering(handler)) for path, handler in table.items()]
+        return [*waited_for, web.get("/api/live", self.live)]
+
+    def _answering(self, handler: Handler) -> Handler:
+        async def answer(request: web.Request) -> web.StreamResponse:
+            with self._outside.answering():
+                return await handler(request)
+
+        return answer
 
     async def totals(self, request: web.Request) -> web.StreamResponse:
         question, span = ask(request)

@@ -87,3 +87,38 @@ async def test_busy_is_also_when_more_waits_to_be_stored_than_a_transaction_take
     made = Courtesy(lambda: waiting.pop(0))
     assert not made.busy
     assert made.busy
+
+
+async def test_while_a_question_is_answered_no_step_begins():
+    made, log = Courtesy(lambda: False), []
+    with made.answering():
+        waiting = asyncio.create_task(steps(made, "a", log, 1))
+        with made.answering():
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(0.05)
+        assert not log  # one of the two is still answered
+    async with asyncio.timeout(0.5):
+        await waiting
+    assert log
+
+
+async def test_a_question_that_takes_long_is_not_waited_for_to_its_end(monkeypatch):
+    monkeypatch.setattr(courtesy, "_MOST_PATIENT_S", 0.05)
+    made, log = Courtesy(lambda: False), []
+    with made.answering():
+        async with asyncio.timeout(10):
+            await steps(made, "a", log, 2)
+    assert len(log) == 4
+
+
+async def test_a_stop_waits_for_no_answer(monkeypatch):
+    monkeypatch.setattr(courtesy, "_MOST_PATIENT_S", 3600)
+    made, log = Courtesy(lambda: False), []
+    with made.answering():
+        waiting = asyncio.create_task(steps(made, "a", log, 1))
+        await asyncio.sleep(0)
+        made.stop()
+        async with asyncio.timeout(10):
+            await waiting
+            await steps(made, "b", log, 1)
+    assert log
