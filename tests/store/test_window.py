@@ -1,7 +1,6 @@
 """The window against a plain dict."""
 
 import random
-import sys
 
 import pytest
 from hypothesis import given, settings
@@ -75,6 +74,17 @@ def test_a_batch_that_was_rolled_back_pushes_nothing_out():
     assert 1 in window.candidates([key], 999)
 
 
+@pytest.mark.parametrize("start", [1, 2**32 - 60, 2**32 * 3 - 60])
+def test_more_of_one_bucket_than_it_has_places_are_all_found(start):
+    window = Window(CAPACITY, seed=1)
+    key = window.hash("s", "a")
+    window.add([key] * 100, start)
+    for seq in range(start + 100, start + 200):
+        window.add([key], seq)
+
+    assert set(window.candidates([key], start + 199)) >= set(range(start, start + 200))
+
+
 @given(st.text(), st.text(), st.text(), st.text())
 def test_site_and_id_are_hashed_apart(site, other_site, message_id, other_id):
     window = Window(CAPACITY, seed=1)
@@ -112,9 +122,8 @@ def test_an_entry_leaves_when_its_event_is_older_than_the_window():
 
 
 def size(window):
-    return sum(sys.getsizeof(b) for b in window._buckets if b is not None) + sys.getsizeof(
-        window._buckets
-    )
+    spilled = sum(len(entries) for entries in window._spilled.values())
+    return len(window._tags) + window._seqs.nbytes + len(window._next) + 200 * spilled
 
 
 @pytest.mark.slow
