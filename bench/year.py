@@ -107,7 +107,7 @@ def fill(path: Path, people: int, events: int) -> None:
     connection.execute("BEGIN")
     connection.execute(_PERSON_KEYS, (begun,))
     connection.execute(_ROWS, (begun,))
-    for name in ("projector", "audiences"):
+    for name in ("projector", "visits", "audiences"):
         connection.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?)", (name, events))
     connection.execute("COMMIT")
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

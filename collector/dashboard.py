@@ -31,7 +31,7 @@ class Maker(Step, Protocol):
 
 
 MAKERS: tuple[Callable[[Reader, Database, Courtesy], Maker], ...]
-MAKERS = pieces.of_hits, pieces.of_sales, Months
+MAKERS = pieces.of_hits, pieces.of_sales, pieces.of_people, Months
 # Settings that are told as set or not, never as they are.
 _SECRET = ("key", "keys", "token", "secret", "password", "headers")
 
@@ -70,6 +70,7 @@ class Dashboard:
         for name, of in (
             ("pieces", pieces.of_hits),
             ("sale pieces", pieces.of_sales),
+            ("whose", pieces.of_people),
             ("months", Months),
         ):
             made = of(self._counting, self._database, self._step[0])

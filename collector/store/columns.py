@@ -17,8 +17,6 @@ import msgspec
 from pysqlite3 import dbapi2 as sqlite
 
 _WIDE = ("seq", "at", "visitor")  # not among a few values that repeat themselves
-PERSON = -1
-_MANY = 20  # ids, from which on each hit is looked at once
 _SMALLER = 1  # zlib's level: 6 takes three times as long for a tenth less
 _encode = msgspec.msgpack.Encoder().encode
 _narrow = msgspec.msgpack.Decoder(tuple[list[int], list[bytes]]).decode
@@ -122,29 +120,8 @@ def contents(connection: sqlite.Connection, piece: int, names: Sequence[int]) ->
 
 
 def place(piece: int, name: int) -> int:
-    """Where a column lies; `name` is its place among those of hits, or PERSON."""
+    """Where a column lies; `name` is its place among those of hits."""
     return (piece << 4) + name + 1
-
-
-def marks_of(keys: Sequence[int]) -> bytes:
-    """Of ids' numbers 32 bits each: enough to find few that are not meant."""
-    return array("I", [key >> 2 & 0xFFFFFFFF for key in keys]).tobytes()
-
-
-def places(content: bytes, keys: Sequence[int]) -> list[int]:
-    """Where these ids' numbers may be among those that `content` was made of."""
-    if len(keys) > _MANY:
-        wanted = set(array("I", marks_of(keys)))
-        return [i for i, mark in enumerate(array("I", content)) if mark in wanted]
-    found = []
-    for key in keys:
-        mark = marks_of([key])
-        at = content.find(mark)
-        while at >= 0:
-            if not at % 4:
-                found.append(at // 4)
-            at = content.find(mark, at + 1)
-    return found
 
 
 def drop(connection: sqlite.Connection, seqs: Sequence[int]) -> None:
@@ -163,10 +140,5 @@ def drop(connection: sqlite.Connection, seqs: Sequence[int]) -> None:
 
 def expire(connection: sqlite.Connection, upto: int) -> None:
     """The pieces with hits as far as a number. Within a transaction."""
-    connection.execute("DELETE FROM hit_columns WHERE place < ?", (place(upto + 1, PERSON),))
+    connection.execute("DELETE FROM hit_columns WHERE place < ?", (place(upto + 1, -1),))
     connection.execute("DELETE FROM hit_pieces WHERE first <= ?", (upto,))
-
-
-def forget_people(connection: sqlite.Connection) -> None:
-    """Who is whom is made anew. Within a transaction."""
-    connection.execute("DELETE FROM hit_columns WHERE place & 15 = 0")

@@ -12,7 +12,7 @@ from pysqlite3 import dbapi2 as sqlite
 
 from collector.people.identity import Rules
 from collector.people.project import Changes
-from collector.store import audiences, cursors, people, purchases, rollups, seals
+from collector.store import audiences, cursors, people, purchases, rollups, seals, whose
 from collector.store.reader import dicts
 from collector.store.suppressed import Name
 
@@ -27,7 +27,7 @@ OWN = frozenset(
         "sale_pieces",
         "rollups", "rollup_pairs", "rollup_marks",
         "months", "month_cells", "month_pairs", "month_marks",
-        "rollup_names", "rollup_visitors", *audiences.OF_PEOPLE,
+        "rollup_names", "rollup_visitors", "whose", *audiences.OF_PEOPLE,
     }
 )  # fmt: skip
 _LEAST_CHARS = 6  # a shorter name is found in too much that is none of the person's
@@ -155,6 +155,7 @@ def erase_events(connection: sqlite.Connection, seqs: list[int], rules: Rules) -
     among = _text(seqs)
     with cursors.transaction(connection):
         seals.take_out(connection, seqs)
+        whose.drop(connection, seqs)
         orders = connection.execute(
             "SELECT json_group_array(json_array(site, order_id)) FROM ("
             "SELECT DISTINCT site, order_id FROM purchases "

@@ -16,7 +16,7 @@ from collector.people.commerce import KNOWN
 from collector.people.identity import Rules, Tie
 from collector.people.project import Changes, Key
 from collector.people.said import Row
-from collector.store import audiences, columns, cursors, purchases, seals, visits
+from collector.store import audiences, cursors, purchases, seals, visits, whose
 
 CURSOR = "projector"
 BLOCK = 10  # bits of seq within a block of event_blocks
@@ -197,7 +197,7 @@ def begin_anew(connection: sqlite.Connection) -> None:
     """From here on the projected tables count for nothing, also after a kill."""
     with cursors.transaction(connection):
         audiences.reset(connection)
-        columns.forget_people(connection)
+        whose.forget(connection)
         seals.advance(connection)
         begin(connection, _EMPTYING)
 

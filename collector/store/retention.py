@@ -6,7 +6,7 @@ import msgspec
 from pysqlite3 import dbapi2 as sqlite
 
 from collector.event import Event
-from collector.store import audiences, cursors, people, seals
+from collector.store import audiences, cursors, people, seals, whose
 from collector.store.people import BLOCK, CURSOR, PROJECTED
 
 _COLUMNS = Event.__struct_fields__
@@ -75,6 +75,7 @@ def expire(connection: sqlite.Connection, upto: int) -> int:
     with cursors.transaction(connection):
         connection.execute(audiences.EXPIRE, (upto,))
         seals.expire(connection, upto)
+        whose.expire(connection, upto)
         connection.execute("DELETE FROM event_keys WHERE seq <= ?", (upto,))
         connection.execute(
             f"DELETE FROM event_blocks WHERE (block + 1 << {BLOCK}) <= ?", (upto + 1,)

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Generic, TypeVar
 
 from collector.clock import now_ms
-from collector.store import cursors, hits, people, pieces, sale_pieces, seals
+from collector.store import cursors, hits, people, pieces, sale_pieces, seals, whose
 from collector.store.database import Database
 from collector.store.reader import Reader, snapshot
 from collector.workers.courtesy import Courtesy
@@ -58,22 +58,36 @@ class Pieces(Generic[M]):
 
 def of_hits(reader: Reader, database: Database, courtesy: Courtesy) -> Pieces[pieces.Made]:
     """A piece takes 0.1 s, and comes once in 32,768 events."""
-    complete: tuple[int, int, int] | None = None
+    plan = _once(lambda c: (hits.added_up(c), seals.epoch(c)), pieces.plan)
+    return Pieces("pieces", reader, database, courtesy, plan, pieces.apply, 4.0)
 
-    def plan(connection: Any) -> pieces.Made | None:
+
+def of_people(reader: Reader, database: Database, courtesy: Courtesy) -> Pieces[whose.Made]:
+    """A block takes 0.1 s, and comes once in 65,536 events."""
+
+    def blocks(connection: Any) -> int:
+        return cursors.position(connection, people.CURSOR) + 1 >> whose.BITS
+
+    plan = _once(lambda c: (blocks(c), seals.epoch(c)), lambda c: whose.plan(c, blocks(c)))
+    return Pieces("whose", reader, database, courtesy, plan, whose.apply, 4.0)
+
+
+def _once(
+    state: Callable[[Any], object], plan: Callable[[Any], M | None]
+) -> Callable[[Any], M | None]:
+    """`plan`, not asked again where it had nothing to make and the state is the same."""
+    complete: object = None
+
+    def asked(connection: Any) -> M | None:
         nonlocal complete
-        now = (
-            hits.added_up(connection),
-            seals.epoch(connection),
-            cursors.position(connection, people.CURSOR) // pieces.PIECE,
-        )
+        now = state(connection)
         if now == complete:
             return None
-        made = pieces.plan(connection)
+        made = plan(connection)
         complete = now if made is None else None
         return made
 
-    return Pieces("pieces", reader, database, courtesy, plan, pieces.apply, 4.0)
+    return asked
 
 
 def of_sales(reader: Reader, database: Database, courtesy: Courtesy) -> Pieces[sale_pieces.Piece]:

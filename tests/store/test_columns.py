@@ -5,7 +5,7 @@ import random
 import pytest
 
 from collector.admin import ranges
-from collector.store import columns, hits, pieces, reports, timelines
+from collector.store import columns, hits, pieces, reports
 from collector.store.columns import Narrow
 from collector.store.hits import COLUMNS, DIMENSIONS
 from collector.store.question import Question
@@ -39,15 +39,6 @@ def test_a_column_gives_back_what_was_put_in(values):
 def test_a_wide_column_gives_back_what_was_put_in(name, numbers):
     numbers = sorted(numbers) if name == "seq" else numbers
     assert list(columns.unpack(columns.pack(name, numbers), len(numbers))) == numbers
-
-
-def test_marks_are_found_at_their_places_only():
-    keys = [1 << 62, 4, 8, 4, 1 << 40, 1 << 16]
-    content = columns.marks_of(keys)
-    assert columns.places(content, [4]) == [1, 3]
-    assert columns.places(content, [16]) == []
-    many = [4, *range(1000, 4000, 4)]
-    assert columns.places(content, many) == [1, 3]
 
 
 FILTERS = [
@@ -129,26 +120,3 @@ async def test_what_was_planned_before_an_erasure_is_not_written(counted):
 def drop_all(connection):
     connection.execute("DELETE FROM hit_columns")
     connection.execute("DELETE FROM hit_pieces")
-
-
-async def test_a_timeline_is_what_the_view_says(counted, monkeypatch):
-    people = counted.rows("SELECT number, id FROM people ORDER BY number")
-    assert len(people) > 20
-    wanted = {
-        one["number"]: [
-            row["seq"]
-            for row in counted.rows(
-                f"SELECT seq FROM person_events WHERE person_id = '{one['id']}' "
-                "ORDER BY timestamp DESC, seq DESC LIMIT 5"
-            )
-        ]
-        for one in people
-    }
-
-    def timelines_of(connection):
-        return {n: [e["seq"] for e in timelines.timeline(connection, n, 5)] for n in wanted}
-
-    monkeypatch.setattr(timelines, "_AT_ONCE", 3)
-    assert await ask(counted, timelines_of) == wanted
-    by_rows(monkeypatch)
-    assert await ask(counted, timelines_of) == wanted
