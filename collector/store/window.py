@@ -11,6 +11,7 @@ bytearray a bucket, trimmed: 0.75 empty and 1.2 full); a set of hashes takes 270
 makes the log's rate fall as it grows.
 """
 
+import mmap
 from array import array
 from collections.abc import Iterable, Sequence
 
@@ -33,9 +34,8 @@ class Window:
         buckets = 1 << max(4, (capacity // _PER_BUCKET).bit_length())
         self._mask = buckets - 1
         self._next = bytearray(buckets)  # the place in each that is filled next
-        # The rest is made when the first entry comes: an idle collector is small.
-        self._tags = bytearray()
-        self._seqs = memoryview(b"")
+        self._tags = _memory(buckets * _PLACES * _TAG)
+        self._seqs = memoryview(_memory(buckets * _PLACES * 4)).cast("I")
         self._spilled: dict[int, list[tuple[bytes, int]]] = {}  # by bucket: tag and seq
 
     def hash(self, site: str, message_id: str) -> int:
@@ -79,9 +79,6 @@ class Window:
         self._add(keys, first_seq, False)
 
     def _add(self, keys: Sequence[int], first_seq: int, unseen: bool) -> bool:
-        if not self._tags:
-            self._tags = bytearray(len(self._next) * _PLACES * _TAG)
-            self._seqs = memoryview(bytearray(len(self._next) * _PLACES * 4)).cast("I")
         tags, seqs, places, mask = self._tags, self._seqs, self._next, self._mask
         find, spilled = tags.find, self._spilled
         # What counts is the window of what is committed (by the batch under way, a rollback would
@@ -129,6 +126,14 @@ class Window:
                 self._next[bucket] = place
                 self._seqs[at] = 0
                 self._tags[at * _TAG : (at + 1) * _TAG] = bytes(_TAG)
+
+
+def _memory(size: int) -> mmap.mmap:
+    """Zeros that take memory as they are written: an idle collector is small, and the first event
+    does not wait for 50 MB (a bytearray held the loop up for 46 and 124 ms). A page more, since
+    CPython 3.11's mmap.find reads the byte behind what it looks through, and crashes at the end."""
+    size += mmap.PAGESIZE
+    return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 
 
 def _kept(seq: int) -> int:

@@ -85,6 +85,15 @@ def test_more_of_one_bucket_than_it_has_places_are_all_found(start):
     assert set(window.candidates([key], start + 199)) >= set(range(start, start + 200))
 
 
+def test_the_last_bucket_is_looked_through_to_its_end():
+    window = Window(4_000_000, seed=1)
+    last = (1 << 64) - 1 - (7 << 40)  # its tag is in the last bucket, of which nothing is filled
+    for number in range(10_000):
+        assert window.candidates([last - (number << 32)], 1) == []
+    window.add([last] * 48, 1)
+    assert set(window.candidates([last], 48)) == set(range(1, 49))
+
+
 @given(st.text(), st.text(), st.text(), st.text())
 def test_site_and_id_are_hashed_apart(site, other_site, message_id, other_id):
     window = Window(CAPACITY, seed=1)
