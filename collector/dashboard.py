@@ -67,14 +67,9 @@ class Dashboard:
         reached = Committed()
         self.follower = Follower(rollups.CURSOR, step, self._committed, position, reached)
         step.rest = self.follower.rest
-        for name, of in (
-            ("pieces", pieces.of_hits),
-            ("sale pieces", pieces.of_sales),
-            ("whose", pieces.of_people),
-            ("months", Months),
-        ):
-            made = of(self._counting, self._database, self._step[0])
-            follower = Follower(name, made, reached, 0)
+        for make in MAKERS:
+            made = make(self._counting, self._database, self._step[0])
+            follower = Follower(made.name, made, reached, 0)
             made.rest = follower.rest
             self.makers.append(follower)
         reached.advance(position)

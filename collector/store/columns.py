@@ -140,5 +140,5 @@ def drop(connection: sqlite.Connection, seqs: Sequence[int]) -> None:
 
 def expire(connection: sqlite.Connection, upto: int) -> None:
     """The pieces with hits as far as a number. Within a transaction."""
-    connection.execute("DELETE FROM hit_columns WHERE place < ?", (place(upto + 1, -1),))
+    connection.execute("DELETE FROM hit_columns WHERE place < ?", (upto + 1 << 4,))
     connection.execute("DELETE FROM hit_pieces WHERE first <= ?", (upto,))
