@@ -63,11 +63,18 @@ $(BIN)/python:
 	$(PYTHON) -c 'import ensurepip' 2>/dev/null || { $(APT) python3-venv; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/run: pyproject.toml | $(BIN)/python
+# The compiled part of the hot path. Without it all is the same, only slower.
+COMPILED := $(wildcard collector/c/*)
+$(VENV)/compiler: | $(BIN)/python
+	@command -v cc >/dev/null && test -f "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" \
+		|| { $(APT) gcc libc6-dev python3-dev; } || echo "No C compiler: the collector will be slower."
+	@touch $@
+
+$(VENV)/run: pyproject.toml $(COMPILED) | $(VENV)/compiler
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
 	@touch $@
 
-$(VENV)/%: pyproject.toml | $(BIN)/python
+$(VENV)/%: pyproject.toml $(COMPILED) | $(VENV)/compiler
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$(if $(filter test,$*),test$(comma)bench$(comma)binary,$*)]'
 	@touch $@
 

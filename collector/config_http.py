@@ -89,8 +89,9 @@ class Http(Section, frozen=True):
     hot_lane: Annotated[
         bool,
         Meta(
-            description="answer common requests inside the protocol class; off: every "
-            "request takes the normal path, with the same answers"
+            description="answer common requests inside the protocol class, and take common "
+            "bodies in compiled code; off: every request takes the normal path, with the same "
+            "answers"
         ),
     ] = True
     stop_idle_s: Annotated[

@@ -15,7 +15,7 @@ class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
     are None for an event accepted here: the log fills them in.
 
     array_like: a list of events encodes to a JSON array of arrays in compiled code, which is
-    how a batch reaches SQLite (store/log.py). gc=False: holds no cycles, and 27 references
+    how a batch reaches SQLite (rows.py). gc=False: holds no cycles, and 27 references
     less for the collector to walk.
     """
 
@@ -46,6 +46,15 @@ class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
     violations: str | None = None
     node_id: str | None = None
     node_seq: int | None = None
+
+    @property
+    def identity(self) -> bytes:
+        return identity(self.site, self.message_id)
+
+
+def identity(site: str, message_id: str) -> bytes:
+    """By which an event is stored once."""
+    return f"{site}\0{message_id}".encode("utf-8", "surrogatepass")
 
 
 # Between edge and centre an event is one JSON array in this order (store/outgoing.py writes it,

@@ -18,6 +18,8 @@ GROUND = {
     "config_rates",
     "section",
     "metrics",
+    "rows",
+    "_rows",
     "clock",
     "logs",
     "reference",

@@ -21,6 +21,11 @@ class Site(msgspec.Struct, frozen=True):
     server: bool = False
     cookieless: bool = False
 
+    @property
+    def plain(self) -> bool:
+        """Whether its events are kept as they come."""
+        return not (self.cookieless or self.server) and self.secret is None
+
     def admits(self, origin: str | None) -> bool:
         """A request without Origin passes: it is no page's."""
         return origin is None or not self.origins or origin in self.origins

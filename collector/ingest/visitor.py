@@ -81,6 +81,10 @@ class Visitors:
             return self._farewell(request) if call.reset and found else None
         return Greeting(self._cookie(own, request))
 
+    def known(self, cookies: str, own: str | None) -> bool:
+        """Whether `meet` has nothing to say to a visitor who is not new and calls itself `own`."""
+        return not self._name or (bool(own) and self._settled(cookies, own or ""))
+
     def part(self, request: Request) -> Greeting | None:
         """The visitor wants no record: the cookie goes."""
         return self._farewell(request) if self._found(request.client) else None

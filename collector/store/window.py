@@ -31,8 +31,7 @@ class Window:
         self._trim_at = max(64, _ENTRY * capacity // (1 << self._bits)) * 5 // 4
         self._buckets: list[bytearray | None] = [None] * (1 << self._bits)
 
-    def hash(self, site: str, message_id: str) -> int:
-        identity = f"{site}\0{message_id}".encode("utf-8", "surrogatepass")
+    def hash(self, identity: bytes) -> int:
         return xxhash.xxh3_64_intdigest(identity, self._seed)
 
     def pack(self, first_seq: int, keys: "array[int]") -> bytes:

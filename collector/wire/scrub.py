@@ -38,13 +38,14 @@ class Scrubber:
         self._names = re.compile(names, re.I) if names else None
         self._harmless: set[str] = set()  # what stood before a = and is none of these
         self._patterns = [re.compile(pattern) for pattern in privacy.scrub_patterns]
-        self._off = not (names or self._patterns)
-        self._own = not set(privacy.scrub_patterns) <= set(Privacy().scrub_patterns)
+        self.off = not (names or self._patterns)
+        # Patterns of the operator's own: what they look for may be in any text.
+        self.own = not set(privacy.scrub_patterns) <= set(Privacy().scrub_patterns)
 
     def suspects(self, body: bytes) -> bool:
         """False when a body of plain JSON certainly holds nothing to be taken out."""
-        if self._off or self._own:
-            return self._own
+        if self.off or self.own:
+            return self.own
         return (
             _AT in body
             or _EQUALS in body
@@ -55,7 +56,7 @@ class Scrubber:
 
     def text(self, text: str | None) -> str | None:
         """JSON text of an object with its addresses scrubbed."""
-        if text is None or self._off or not (self._own or self._suspicious(text)):
+        if text is None or self.off or not (self.own or self._suspicious(text)):
             return text
         value = _DECODE(text)
         scrubbed = self._walk(value, "")

@@ -10,19 +10,23 @@ from collector.config import Limits
 from collector.config_clients import Clients
 from collector.config_http import Http
 from collector.errors import Refused
-from collector.wire import edge, forms, native, plausible, rudder, segment, snowplow, umami
+from collector.rows import Decoder, Plain
+from collector.wire import edge, forms, native, plain, plausible, rudder, segment, snowplow, umami
 from collector.wire.forms import Form
 from collector.wire.message import Answer, Call, Refusal, Request
 
 
 class Protocol(msgspec.Struct, frozen=True, gc=False):
     """How requests are understood and answered: three functions of wire/; and how that is
-    described."""
+    described. `plain`: the same as `parse` in compiled code, for what is nothing unusual; None
+    of anything else. `visitor`: the visitor's own browser sends it, with the cookie."""
 
     parse: Callable[[Request, str, Limits], Call]
     answer: Callable[[list[Refusal], int], Answer]
     error: Callable[[Refused], Answer]
     form: Form
+    plain: Callable[[Decoder, Request, str], Plain | None] | None = None
+    visitor: bool = False
 
 
 class Document(msgspec.Struct, frozen=True, gc=False):
@@ -46,8 +50,8 @@ class Route(msgspec.Struct, frozen=True, gc=False):
     kind: str
 
 
-_BATCH = Protocol(segment.batch, segment.answer, segment.error, forms.BATCH)
-_BEACON = Protocol(segment.beacon, segment.answer, segment.error, forms.BATCH)
+_BATCH = Protocol(segment.batch, segment.answer, segment.error, forms.BATCH, plain.batch)
+_BEACON = Protocol(segment.beacon, segment.answer, segment.error, forms.BATCH, plain.batch, True)
 _IMPORT = Protocol(edge.parse, segment.answer, segment.error, forms.BATCH)
 _PIXEL = Protocol(segment.pixel, native.answer, native.error, forms.SEGMENT_PIXEL)
 _GIF = Protocol(native.gif, native.answer, native.error, forms.GIF)
@@ -58,7 +62,7 @@ _UMAMI = Protocol(umami.send, umami.answer, umami.error, forms.UMAMI)
 _UMAMI_BATCH = Protocol(umami.batch, umami.batch_answer, umami.error, forms.UMAMI_BATCH)
 _SHORT = {"identify": "i", "track": "t", "page": "p", "screen": "s", "group": "g", "alias": "a"}
 _SINGLE = {
-    kind: Protocol(segment.single, segment.answer, segment.error, forms.call(kind))
+    kind: Protocol(segment.single, segment.answer, segment.error, forms.call(kind), plain.single)
     for kind in _SHORT
 }
 

@@ -9,8 +9,8 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 import msgspec
 
@@ -18,6 +18,7 @@ from collector.config import Store
 from collector.errors import BadRow, CollectorError, Conflict, Overloaded, StoreUnavailable
 from collector.event import Event, Reject
 from collector.metrics import Metrics
+from collector.rows import Entry, shown
 from collector.store.edges import Edges
 from collector.store.log import EventLog
 from collector.workers.follow import Committed
@@ -26,7 +27,7 @@ log = logging.getLogger(__name__)
 
 Reply = Callable[[Any], None]
 Refuse = Callable[[CollectorError], Any]
-_NONE: list[Event] = []
+_NONE: list[Entry] = []
 _EDGE_COMMIT = 4  # times store.batch_events: nobody's visitor waits for an edge's answer
 
 
@@ -35,7 +36,7 @@ class Batch(msgspec.Struct, gc=False):
     whom to tell what. `size` is what they count for in the buffer, in bytes. `edge`: who
     forwarded them, `text`: as which JSON array; such requests are put together at the commit."""
 
-    events: list[Event] = msgspec.field(default_factory=list)
+    events: list[Entry] = msgspec.field(default_factory=list)
     rejects: list[Reject] = msgspec.field(default_factory=list)
     waiting: list[tuple[Reply, Any, Refuse]] = msgspec.field(default_factory=list)
     size: int = 0
@@ -87,7 +88,7 @@ class Writer:
 
     def submit(
         self,
-        events: list[Event],
+        events: Sequence[Entry],
         rejects: list[Reject],
         size: int,
         reply: Reply,
@@ -106,7 +107,7 @@ class Writer:
             batches.append(Batch(edge=edge, text=text))
             self._wake.set()
         batch = batches[-1]
-        batch.events += events
+        batch.events.extend(events)
         if rejects:
             batch.rejects += rejects
         batch.waiting.append((reply, answer, refuse))
@@ -144,7 +145,7 @@ class Writer:
         return batch.edge is None and len(batch.events) < self._batch_events
 
     async def append(
-        self, events: list[Event], rejects: list[Reject] | None = None, edge: str | None = None
+        self, events: Sequence[Entry], rejects: list[Reject] | None = None, edge: str | None = None
     ) -> None:
         """`submit` for callers who wait: returns when the events are on disk, or raises."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -214,10 +215,10 @@ class Writer:
 
     async def _store(
         self,
-        events: list[Event],
+        events: list[Entry],
         rejects: list[Reject],
         edge: str | None,
-        refused: list[Event] = _NONE,
+        refused: list[Entry] = _NONE,
         text: str | None = None,
     ) -> None:
         """One transaction; where a row cannot be stored, halves, until that row is alone."""
@@ -225,7 +226,9 @@ class Writer:
             if edge is None or self._edges is None:
                 result = await self._log.append(events, rejects)
             else:
-                result = await self._edges.append(edge, events, rejects, refused, text)
+                # What an edge has sent comes as events alone.
+                of_edge, left_out = cast(list[Event], events), cast(list[Event], refused)
+                result = await self._edges.append(edge, of_edge, rejects, left_out, text)
         except BadRow as error:
             if len(events) <= 1:
                 await self._refuse(events, rejects, error, edge)
@@ -243,7 +246,7 @@ class Writer:
         metrics.rejected_expired_events += result.rejects_expired
 
     async def _refuse(
-        self, events: list[Event], rejects: list[Reject], error: BadRow, edge: str | None
+        self, events: list[Entry], rejects: list[Reject], error: BadRow, edge: str | None
     ) -> None:
         if not events:
             raise StoreUnavailable(f"a refused event cannot be kept: {error}") from error
@@ -256,7 +259,7 @@ class Writer:
             400,
             "unstorable",
             str(error)[:500],
-            repr(bad).encode("utf-8", "backslashreplace"),
+            shown(bad),
         )
         await self._store([], [*rejects, row], edge, events)
 

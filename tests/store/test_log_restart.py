@@ -52,7 +52,7 @@ async def test_after_a_failed_commit_the_same_events_can_be_stored(store, event)
 
 
 async def test_ids_whose_hashes_are_all_the_same_are_told_apart(store, event, monkeypatch):
-    monkeypatch.setattr(Window, "hash", lambda self, site, message_id: 7)
+    monkeypatch.setattr(Window, "hash", lambda self, identity: 7)
     log = await store.open()
 
     first = await log.append([event("a"), event("b")], [])
@@ -95,7 +95,7 @@ async def test_the_segments_are_what_is_read_back(store, event, monkeypatch):
 
     log = await store.reopen()
 
-    key = log._seen.hash("shop", "m-0")
+    key = log._seen.hash(b"shop\0m-0")
     assert log._seen.candidates([key], log.last_seq) == [1]
     assert (await log.append([event("m-0"), event("m-150")], [])).duplicates == 1
 

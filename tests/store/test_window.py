@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
+from collector.event import identity
 from collector.store.window import Window
 
 CAPACITY = 1000
@@ -27,7 +28,7 @@ class WindowMachine(RuleBasedStateMachine):
 
     @rule(target=keys, number=st.integers(0, 400))
     def some_id(self, number):
-        return self.window.hash("shop", f"id-{number}")
+        return self.window.hash(identity("shop", f"id-{number}"))
 
     @rule(batch=st.lists(keys, min_size=1, max_size=40))
     def add(self, batch):
@@ -44,7 +45,8 @@ class WindowMachine(RuleBasedStateMachine):
     @rule(count=st.integers(1, 900))
     def others_come(self, count):
         self.window.add(
-            [self.window.hash("noise", f"{self.next + i}") for i in range(count)], self.next
+            [self.window.hash(identity("noise", f"{self.next + i}")) for i in range(count)],
+            self.next,
         )
         self.next += count
 
@@ -64,7 +66,7 @@ TestWindow.settings = settings(max_examples=40, stateful_step_count=40)
 
 def test_a_batch_that_was_rolled_back_pushes_nothing_out():
     window = Window(CAPACITY, seed=1)
-    key, other = window.hash("s", "a"), window.hash("s", "b")
+    key, other = window.hash(identity("s", "a")), window.hash(identity("s", "b"))
     window.add([key], 1)
     window.add([other] * 960, 2)
     window.add([key] * 38, 962)
@@ -78,7 +80,7 @@ def test_a_batch_that_was_rolled_back_pushes_nothing_out():
 @pytest.mark.parametrize("start", [1, 2**32 - 60, 2**32 * 3 - 60])
 def test_many_of_one_bucket_are_all_found(start):
     window = Window(CAPACITY, seed=1)
-    key = window.hash("s", "a")
+    key = window.hash(identity("s", "a"))
     window.add([key] * 100, start)
     for seq in range(start + 100, start + 200):
         window.add([key], seq)
@@ -93,7 +95,7 @@ def test_site_and_id_are_hashed_apart(site, other_site, message_id, other_id):
     if any("\0" in text for text in (*pair, *other)) or not all(map(sound, (*pair, *other))):
         return
 
-    assert (window.hash(*pair) == window.hash(*other)) == (pair == other)
+    assert (window.hash(identity(*pair)) == window.hash(identity(*other))) == (pair == other)
 
 
 def sound(text):
@@ -101,24 +103,26 @@ def sound(text):
 
 
 def test_the_seed_changes_every_hash():
-    assert Window(CAPACITY, 1).hash("s", "m") != Window(CAPACITY, 2).hash("s", "m")
+    assert Window(CAPACITY, 1).hash(identity("s", "m")) != Window(CAPACITY, 2).hash(
+        identity("s", "m")
+    )
 
 
 def test_ids_chosen_against_another_seed_spread_like_any_others():
     known, own = Window(4_000_000, seed=1), Window(4_000_000, seed=2)
-    chosen = [i for i in map(str, range(300_000)) if known.hash("s", i) & 0xFF == 0]
+    chosen = [i for i in map(str, range(300_000)) if known.hash(identity("s", i)) & 0xFF == 0]
     assert len(chosen) > 1000
-    taken = {own.hash("s", i) & 0xFF for i in chosen}
+    taken = {own.hash(identity("s", i)) & 0xFF for i in chosen}
     assert len(taken) > 200
 
 
 def test_an_entry_leaves_when_its_event_is_older_than_the_window():
     window = Window(CAPACITY, seed=1)
-    window.add([window.hash("s", "first")], 1)
+    window.add([window.hash(identity("s", "first"))], 1)
     for number in range(2, 40 * CAPACITY):
-        window.add([window.hash("s", str(number))], number)
+        window.add([window.hash(identity("s", str(number)))], number)
 
-    assert 1 not in window.candidates([window.hash("s", "first")], 40 * CAPACITY)
+    assert 1 not in window.candidates([window.hash(identity("s", "first"))], 40 * CAPACITY)
     assert size(window) < CAPACITY * 2 * 16
 
 

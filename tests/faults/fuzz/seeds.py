@@ -31,6 +31,38 @@ TRACK = {
 PAGE = {"type": "page", "name": "Home", "category": "c", "anonymousId": 7, "properties": {"url": 5}}
 BATCH = {"writeKey": "wk_shop_f", "sentAt": "2026-11-25T02:00:01Z", "batch": [TRACK, PAGE]}
 FRESH = BATCH | {"fresh": True, "reset": False, "context": {"locale": "de"}}
+# Nothing unusual: what compiled code takes.
+PLAIN = {
+    "type": "track",
+    "event": "Product Added",
+    "messageId": "0199a3c1-7d2e-7c41-8f00-5b1e0a7d9c3f",
+    "anonymousId": ID,
+    "userId": None,
+    "timestamp": "2026-11-25T01:59:58.123Z",
+    "properties": {"price": 19.95, "quantity": 2, "tags": ["a", {"b": None}], "note": '\u00e9 "q"'},
+    "context": {
+        "page": {
+            "url": "https://shop.example/a?utm_source=n&gclid=Cj0%20x#top",
+            "path": "/a",
+            "title": "A \u2013 B",
+            "referrer": "https://news.example/",
+            "search": "?utm_source=n",
+        },
+        "locale": "de",
+        "screen": {"width": 1512, "height": 982},
+        "userAgent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36",
+    },
+    "integrations": {},
+}
+PLAIN_PAGE = PLAIN | {"type": "page", "name": "Home", "properties": PLAIN["context"]["page"]}  # type: ignore[index]
+PLAIN_USER = PLAIN | {"type": "identify", "userId": "u-1", "traits": {"email": "ada@example.com"}}
+PLAIN_SALE = PLAIN | {"event": "Purchase Completed", "properties": {"total": 5, "currency": "EUR"}}
+PLAIN_LEAD = PLAIN | {"event": "Lead", "properties": {"email": "ada@example.com", "page": "/a?b=c"}}
+PLAIN_BATCH = {
+    "writeKey": "wk_shop_f",
+    "sentAt": "2026-11-25T02:00:00.500Z",
+    "batch": [PLAIN, PLAIN_PAGE, PLAIN_USER, PLAIN_SALE, PLAIN_LEAD],
+}
 SNOWPLOW: dict[str, Any] = {
     "e": "ue", "p": "web", "tv": "js-4", "aid": "shop", "eid": ID, "dtm": "1800000000000",
     "stm": "1800000000001", "url": "https://shop.example/", "page": "T", "refr": "r", "duid": "d",
@@ -63,6 +95,11 @@ ROW = {
 
 def _text(value: object) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
+
+
+def _utf8(value: object) -> bytes:
+    """As browsers write it."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def _row(**columns: Any) -> list[Any]:
@@ -101,6 +138,8 @@ _BASIC = _basic("wk_shop_f")
 LANE = [
     _post(b"/c", _text(FRESH), *BROWSER),
     _post(b"/c", _text(BATCH), *BROWSER, *PROXIED),
+    _post(b"/c", _utf8(PLAIN_BATCH), *BROWSER, *PROXIED),
+    _post(b"/v1/track", _utf8(PLAIN), _BASIC, *PROXIED) * 2,
     _post(b"/v1/batch", _text(BATCH), b"Content-Type: application/json"),
     _post(b"/v1/track", _text(TRACK), _BASIC, *PROXIED),
     _post(b"/v1/import", _text([_row()]), *EDGE),
@@ -161,8 +200,15 @@ def _sent(path: str) -> list[tuple[bytes, list[bytes], bytes]]:
         return [(b"", EDGE, _text([_row()])), (b"", [_BASIC], _text(BATCH))]
     if "batch" in path or path in ("/c", "/v1/b"):
         verified = _text(BATCH | {"writeKey": "wk_verified_f"})
-        return [(b"", browser, _text(FRESH)), (b"", [], verified), (b"", [], _text(BATCH))]
-    return [(b"writeKey=wk_shop_f", [b"DNT: 1"], _text(TRACK)), (b"", [_BASIC], _text(PAGE))]
+        bodies = [_text(FRESH), verified, _text(BATCH), _utf8(PLAIN_BATCH)]
+        return [(b"", browser, body) for body in bodies] + [(b"", [], _utf8(PLAIN_BATCH))]
+    plain = [(b"", [_BASIC], _utf8(one)) for one in PLAIN_BATCH["batch"]]
+    return [
+        (b"writeKey=wk_shop_f", [b"DNT: 1"], _text(TRACK)),
+        (b"", [_BASIC], _text(PAGE)),
+        (b"", browser, _utf8(PLAIN | {"writeKey": "wk_shop_f", "sentAt": "2026-11-25T03:00:00Z"})),
+        *plain,
+    ]
 
 
 _HEAD = b"203.0.113.7 - - [24/Nov/2026:22:08:01 +0000] "

@@ -5,15 +5,16 @@ import asyncio
 import logging
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec.structs import astuple
 from pysqlite3 import dbapi2 as sqlite
 
-from collector import clock
+from collector import clock, rows
 from collector.config import Config
 from collector.event import Event, Reject
 from collector.ingest.lane import IngestServer
@@ -23,6 +24,7 @@ from collector.ingest.sites import Sites
 from collector.ingest.visitor import Visitors
 from collector.listeners import ingest_server
 from collector.metrics import Metrics
+from collector.rows import Entry
 from collector.settings import load
 from collector.store import database as db
 from collector.store import log as event_log
@@ -65,34 +67,34 @@ class Store:
         self._connection = sqlite.connect(":memory:", isolation_level=None)
         db._migrate(self._connection)
 
-    def keep(self, events: list[Event], rejects: list[Reject], text: str | None = None) -> None:
+    def keep(
+        self, events: Sequence[Entry], rejects: list[Reject], text: str | None = None
+    ) -> list[Event]:
+        """What SQLite reads from them, as events."""
         self._connection.execute("BEGIN")
         try:
-            if events:
-                self._insert(events, text)
             if rejects:
-                rows = [msgspec.structs.astuple(reject) for reject in rejects]
-                self._connection.executemany(event_log._REJECT, rows)
+                given = [astuple(reject) for reject in rejects]
+                self._connection.executemany(event_log._REJECT, given)
+            return self._insert(list(events), text) if events else []
         finally:
             self._connection.execute("ROLLBACK")
 
-    def _insert(self, events: list[Event], text: str | None) -> None:
-        rare = text is not None or any(map(_is_rare, events))
-        given = str(_encode(events), "utf-8") if text is None else text
+    def _insert(self, events: list[Entry], text: str | None) -> list[Event]:
+        given, rare = rows.packed(events) if text is None else (text, rows.WITH_ALL)
         self._connection.execute(event_log._INSERT[rare], (given, 1, "here"))
         with closing(
             self._connection.execute(f"SELECT {', '.join(COLUMNS)} FROM events ORDER BY seq")
         ) as cursor:
-            rows = cursor.fetchall()
-        wanted = [
-            msgspec.structs.replace(e, node_id=e.node_id or "here", node_seq=e.node_seq or n)
-            for n, e in enumerate(events, 1)
-        ]
-        assert rows == [msgspec.structs.astuple(event) for event in wanted], (rows, wanted)
-
-
-def _is_rare(event: Event) -> bool:
-    return event_log._rare(event) not in event_log._NOTHING_RARE
+            kept = [Event(*row) for row in cursor]
+        assert len(kept) == len(events)
+        for number, (event, found) in enumerate(zip(events, kept, strict=True), 1):
+            assert event.identity == found.identity, (event, found)
+            if isinstance(event, Event):
+                node = {"node_id": event.node_id or "here", "node_seq": event.node_seq or number}
+                wanted = msgspec.structs.replace(event, **node)
+                assert astuple(found) == astuple(wanted), (found, event)
+        return [msgspec.structs.replace(one, node_id=None, node_seq=None) for one in kept]
 
 
 class Writer:
@@ -109,7 +111,7 @@ class Writer:
 
     def submit(
         self,
-        events: list[Event],
+        events: Sequence[Entry],
         rejects: list[Reject],
         size: int,
         reply: Callable[[Any], None],
@@ -118,8 +120,8 @@ class Writer:
         edge: str | None = None,
         text: str | None = None,
     ) -> None:
-        self.store.keep(events, rejects, text)
-        self.kept.append(_MADE.sub(b"ID", _encode([events, rejects])))
+        kept = self.store.keep(events, rejects, text)
+        self.kept.append(_MADE.sub(b"ID", _encode([kept, rejects])))
         if self.later:
             self.later(reply, answer)
         else:

@@ -1,0 +1,63 @@
+from collections.abc import Callable, Sequence
+from typing import Any
+
+COLUMNS: tuple[str, ...]
+
+class Row:
+    """An event as the log takes it: whose it is, `identity` as in `Event`, its array in SQLite's
+    binary JSON, and which columns it needs (rows.PLAIN, WITH_TRAITS, WITH_ALL)."""
+
+    site: str
+    received_at: int
+    identity: bytes
+    data: bytes
+    rare: int
+
+class Plain:
+    """A body understood: its write key, who the visitor is by the last event that says so, and
+    how many events it has."""
+
+    key: str | None
+    visitor: str | None
+    count: int
+
+    def rows(
+        self,
+        site: str,
+        received_at: int,
+        ip: str | None,
+        user_agent: str | None,
+        bot: bool,
+        scrub: bool,
+        /,
+    ) -> list[Row] | None:
+        """Its rows; None when it is not plain after all. `bot`: what `user_agent` says."""
+
+class Decoder:
+    """The settings. `scrub` is asked for texts in which something may be to take out, for all of
+    them with `scrub_all`; `judge` for events that are called as one of `known`; `is_bot` for the
+    agent that an event names."""
+
+    def __init__(
+        self,
+        *,
+        event_bytes: int,
+        message_id_chars: int,
+        batch_events: int,
+        depth: int,
+        skew_ms: int,
+        scrub: Callable[[str], str | None],
+        scrub_all: bool,
+        known: frozenset[str],
+        judge: Callable[[str, str | None], str | None],
+        is_bot: Callable[[str], bool],
+    ) -> None: ...
+    def single(self, body: bytes, kind: str, /) -> Plain | None:
+        """One call of that kind; None where something in it is unusual."""
+
+    def batch(self, body: bytes, /) -> Plain | None:
+        """Several calls, `{"batch": [...]}`."""
+
+def pack(events: Sequence[Any], astuple: Callable[[Any], tuple[Any, ...]], /) -> tuple[bytes, int]:
+    """One array of all rows, `events` being a list of rows and of what `astuple` takes apart, and
+    the columns that they need."""
