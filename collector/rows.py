@@ -21,9 +21,10 @@ try:
     from collector._rows import Row as Row
     from collector._rows import pack
 except ImportError:  # there was no compiler where it was installed
-    Decoder = Plain = Row = pack = None  # type: ignore[assignment,misc]
+    Decoder = Plain = Row = object  # type: ignore[assignment,misc]
+    pack = None  # type: ignore[assignment]
 
-COMPILED = Row is not None
+COMPILED = Row is not object
 Entry = Event | Row
 TRAITS = "traits"
 # Columns that are empty in most batches, beside the traits.
