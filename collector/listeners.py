@@ -11,7 +11,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from collector import manager, rows
+from collector import compiled, manager
 from collector.admin.routes import server_log
 from collector.config import Config, split_listen
 from collector.config_http import Http
@@ -66,10 +66,10 @@ class Listeners:
         if hot and (reason := lane.unsupported()):
             log.warning("the hot lane is off: %s", reason)
             hot = False
-        if http.hot_lane and not rows.COMPILED:
+        if http.hot_lane and not compiled.COMPILED:
             log.warning(
-                "collector._rows was not compiled: all is the same, at half the rate; install a C "
-                "compiler and Python's headers (python3-dev), and then this again"
+                "collector._compiled was not compiled: all is the same, at half the rate; install "
+                "a C compiler and Python's headers (python3-dev), and then this again"
             )
         server = ingest_server(http, routes, service, hot)
         if http.tls_certificate:

@@ -1,8 +1,8 @@
 """Events on their way to the log: as objects, or as rows that compiled code has made of a body.
 
 What nearly all clients send goes from bytes to a row in 1 to 2 µs, where decode, checks, event
-and encoding in Python take 25 (c/rows.c; the Python decides whatever is unusual, and both say the
-same of every body). Where the compiled part is missing, everything takes the Python's way.
+and encoding in Python take 25 (wire/plain.py; the Python decides whatever is unusual, and both
+say the same of every body).
 
 Either way a batch reaches SQLite as one JSON array of arrays: as text (msgspec), or in SQLite's
 binary form (https://sqlite.org/jsonb.html), which saves it 2 µs an event of taking text apart.
@@ -13,18 +13,10 @@ from operator import attrgetter
 
 import msgspec
 
+from collector import compiled
+from collector.compiled import COMPILED, Row
 from collector.event import Event
 
-try:
-    from collector._rows import Decoder as Decoder
-    from collector._rows import Plain as Plain
-    from collector._rows import Row as Row
-    from collector._rows import pack
-except ImportError:  # there was no compiler where it was installed
-    Decoder = Plain = Row = object  # type: ignore[assignment,misc]
-    pack = None  # type: ignore[assignment]
-
-COMPILED = Row is not object
 Entry = Event | Row
 TRAITS = "traits"
 # Columns that are empty in most batches, beside the traits.
@@ -50,7 +42,7 @@ def packed(events: Sequence[Entry]) -> tuple[bytes | str, int]:
     """A batch as SQLite takes it, and the columns that it needs (PLAIN, WITH_TRAITS, WITH_ALL).
     Raises UnicodeError, ValueError or OverflowError for what cannot be written."""
     if COMPILED:
-        return pack(events, _astuple)
+        return compiled.pack(events, _astuple)
     given = [event for event in events if isinstance(event, Event)]
     rare = WITH_ALL if set(map(_rare, given)) != _NOTHING_RARE else PLAIN
     if rare == PLAIN and any(event.traits is not None for event in given):

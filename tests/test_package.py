@@ -18,7 +18,6 @@ from pysqlite3 import dbapi2 as sqlite
 from tests.faults.harness import free_port
 from tests.test_run import ROOT
 
-
 # Without the finder of the checkout's own installation, which would bring its compiled part.
 ALONE = """
 import sys
@@ -70,7 +69,7 @@ def test_it_holds_all_that_is_not_python(wheel: Path) -> None:
 
 def test_it_was_compiled(wheel: Path) -> None:
     assert any(
-        name.startswith("collector/_rows.") and name.endswith(".so")
+        name.startswith("collector/_compiled.") and name.endswith(".so")
         for name in zipfile.ZipFile(wheel).namelist()
     )
 
@@ -107,7 +106,7 @@ def test_without_a_compiler_it_takes_events_all_the_same_and_says_that_it_is_slo
         finally:
             process.terminate()
             assert process.wait(timeout=30) == 0
-    assert "collector._rows was not compiled" in (tmp_path / "said").read_text()
+    assert "collector._compiled was not compiled" in (tmp_path / "said").read_text()
     with closing(sqlite.connect(tmp_path / "data" / "collector.db")) as connection:
         assert connection.execute("SELECT message_id FROM events").fetchall() == [("m",)]
 

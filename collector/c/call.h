@@ -49,6 +49,7 @@ typedef struct {
 typedef struct {
   Item *items;
   size_t count, room;
+  uint8_t *written; /* what the spans of a query lie in */
   Span key;
   bool sent;
   int64_t sent_at;

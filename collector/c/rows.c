@@ -1,9 +1,10 @@
 /* Bodies to rows of the log without the Python between them; see collector/rows.py. */
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
+#include "compiled.h"
+
 #include <structmember.h>
 
 #include "call.h"
+#include "query.h"
 #include "row.h"
 
 /* ---- Row: an event as the log takes it ---- */
@@ -30,8 +31,8 @@ static PyMemberDef row_members[] = {
     {"rare", T_INT, offsetof(RowObject, rare), READONLY, NULL},
     {NULL, 0, 0, 0, NULL}};
 
-static PyTypeObject RowType = {
-    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "collector._rows.Row",
+PyTypeObject collector_Row = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "collector._compiled.Row",
     .tp_basicsize = sizeof(RowObject),
     .tp_dealloc = (destructor)row_dealloc,
     .tp_flags = Py_TPFLAGS_DEFAULT,
@@ -45,11 +46,12 @@ typedef struct {
   Limits limits;
   int64_t skew_ms;
   int scrub_all; /* every text, not only a suspicious one */
-  PyObject *scrub, *known, *judge, *is_bot;
+  PyObject *scrub, *harmless, *known, *judge, *is_bot;
 } DecoderObject;
 
 static void decoder_dealloc(DecoderObject *self) {
   Py_XDECREF(self->scrub);
+  Py_XDECREF(self->harmless);
   Py_XDECREF(self->known);
   Py_XDECREF(self->judge);
   Py_XDECREF(self->is_bot);
@@ -58,14 +60,15 @@ static void decoder_dealloc(DecoderObject *self) {
 
 static PyObject *decoder_new(PyTypeObject *type, PyObject *args, PyObject *names) {
   static char *keywords[] = {"event_bytes", "message_id_chars", "batch_events", "depth",
-                             "skew_ms",     "scrub",            "scrub_all",    "known",
-                             "judge",       "is_bot",           NULL};
+                             "skew_ms",     "scrub",            "scrub_all",    "harmless",
+                             "known",       "judge",            "is_bot",       NULL};
   Py_ssize_t bytes, chars, events;
   long long skew;
   int depth, all;
-  PyObject *scrub, *known, *judge, *is_bot;
-  if (!PyArg_ParseTupleAndKeywords(args, names, "$nnniLOpOOO", keywords, &bytes, &chars, &events,
-                                   &depth, &skew, &scrub, &all, &known, &judge, &is_bot))
+  PyObject *scrub, *harmless, *known, *judge, *is_bot;
+  if (!PyArg_ParseTupleAndKeywords(args, names, "$nnniLOpO!O!OO", keywords, &bytes, &chars, &events,
+                                   &depth, &skew, &scrub, &all, &PySet_Type, &harmless,
+                                   &PyFrozenSet_Type, &known, &judge, &is_bot))
     return NULL;
   DecoderObject *self = PyObject_New(DecoderObject, type);
   if (!self) return NULL;
@@ -74,6 +77,7 @@ static PyObject *decoder_new(PyTypeObject *type, PyObject *args, PyObject *names
   self->skew_ms = skew;
   self->scrub_all = all;
   self->scrub = Py_NewRef(scrub);
+  self->harmless = Py_NewRef(harmless);
   self->known = Py_NewRef(known);
   self->judge = Py_NewRef(judge);
   self->is_bot = Py_NewRef(is_bot);
@@ -89,13 +93,22 @@ typedef struct {
   Call call;
 } PlainObject;
 
-static PyTypeObject PlainType;
-
 static void plain_dealloc(PlainObject *self) {
   free(self->call.items);
+  free(self->call.written);
   Py_DECREF(self->decoder);
   Py_DECREF(self->body);
   PyObject_Free(self);
+}
+
+/* The UTF-8 of a str; no span of None. */
+static bool span_of(PyObject *text, Span *span) {
+  Py_ssize_t size;
+  *span = (Span){0};
+  if (text == Py_None) return true;
+  span->at = (Place)PyUnicode_AsUTF8AndSize(text, &size);
+  span->size = span->at ? (size_t)size : 0;
+  return span->at;
 }
 
 static PyObject *text_of(Span text) {
@@ -106,21 +119,33 @@ static PyObject *text_or_none(Span text) {
   return text.at ? text_of(text) : Py_NewRef(Py_None);
 }
 
+/* An empty one, its spans to lie in `body`. */
+static PlainObject *plain_of(DecoderObject *decoder, PyObject *body) {
+  PlainObject *plain = PyObject_New(PlainObject, &collector_Plain);
+  if (!plain) return NULL;
+  plain->decoder = (DecoderObject *)Py_NewRef((PyObject *)decoder);
+  plain->body = Py_NewRef(body);
+  memset(&plain->call, 0, sizeof plain->call);
+  return plain;
+}
+
+/* Python's if it was understood, else None. */
+static PyObject *finished(PlainObject *plain, bool understood) {
+  if (understood && !plain->call.key.escaped) return (PyObject *)plain;
+  Py_DECREF(plain);
+  Py_RETURN_NONE;
+}
+
 static PyObject *decode(DecoderObject *self, PyObject *body, int kind) {
   char *bytes;
   Py_ssize_t size;
   if (PyBytes_AsStringAndSize(body, &bytes, &size) < 0) return NULL;
-  PlainObject *plain = PyObject_New(PlainObject, &PlainType);
+  PlainObject *plain = plain_of(self, body);
   if (!plain) return NULL;
-  plain->decoder = (DecoderObject *)Py_NewRef((PyObject *)self);
-  plain->body = Py_NewRef(body);
-  memset(&plain->call, 0, sizeof plain->call);
   Place at = (Place)bytes, end = at + size;
-  bool plainly = kind == KINDS ? read_batch(&plain->call, at, end, &self->limits)
-                               : read_single(&plain->call, at, end, (enum kind)kind, &self->limits);
-  if (plainly && !plain->call.key.escaped) return (PyObject *)plain;
-  Py_DECREF(plain);
-  Py_RETURN_NONE;
+  return finished(plain, kind == KINDS ? read_batch(&plain->call, at, end, &self->limits)
+                                       : read_single(&plain->call, at, end, (enum kind)kind,
+                                                     &self->limits));
 }
 
 static PyObject *decoder_batch(DecoderObject *self, PyObject *body) {
@@ -132,21 +157,36 @@ static PyObject *decoder_single(DecoderObject *self, PyObject *const *args, Py_s
     PyErr_SetString(PyExc_TypeError, "expected a body and a kind");
     return NULL;
   }
-  Py_ssize_t size;
-  const char *name = PyUnicode_AsUTF8AndSize(args[1], &size);
-  if (!name) return NULL;
-  int kind = kind_of((Span){(Place)name, (size_t)size, false});
+  Span name;
+  if (!span_of(args[1], &name)) return NULL;
+  int kind = kind_of(name);
   if (kind == KINDS) Py_RETURN_NONE;
   return decode(self, args[0], kind);
+}
+
+static PyObject *decoder_query(DecoderObject *self, PyObject *const *args, Py_ssize_t count) {
+  Span query, page;
+  if (count != 2 || !PyUnicode_Check(args[0])) {
+    PyErr_SetString(PyExc_TypeError, "expected a query and a page");
+    return NULL;
+  }
+  if (!span_of(args[0], &query) || !span_of(args[1], &page)) return NULL;
+  PyObject *both = PyTuple_Pack(2, args[0], args[1]);
+  PlainObject *plain = both ? plain_of(self, both) : NULL;
+  Py_XDECREF(both);
+  if (!plain) return NULL;
+  return finished(plain, read_query(&plain->call, query.at, query.at + query.size, page,
+                                    &self->limits));
 }
 
 static PyMethodDef decoder_methods[] = {
     {"single", (PyCFunction)(void (*)(void))decoder_single, METH_FASTCALL, NULL},
     {"batch", (PyCFunction)decoder_batch, METH_O, NULL},
+    {"query", (PyCFunction)(void (*)(void))decoder_query, METH_FASTCALL, NULL},
     {NULL, NULL, 0, NULL}};
 
-static PyTypeObject DecoderType = {
-    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "collector._rows.Decoder",
+PyTypeObject collector_Decoder = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "collector._compiled.Decoder",
     .tp_basicsize = sizeof(DecoderObject),
     .tp_dealloc = (destructor)decoder_dealloc,
     .tp_flags = Py_TPFLAGS_DEFAULT,
@@ -188,14 +228,12 @@ typedef struct {
   bool bot, scrub;
 } Arrival;
 
+#define LONGEST_NAME 64 /* that wire/scrub.py remembers */
+
 /* 1: go on; 0: the body is not plain; -1: an error is set. */
 typedef int Verdict;
 
-/* Whether there may be something in a text that wire/scrub.py takes out. */
-static bool is_suspicious(Span text) {
-  if (memchr(text.at, '=', text.size) || memchr(text.at, '@', text.size) ||
-      memchr(text.at, '%', text.size))
-    return true;
+static bool holds_token(Span text) {
   Place end = text.at + text.size, at = text.at;
   while ((at = memchr(at, 'J', (size_t)(end - at)))) {
     if (at - text.at >= 2 && at[-1] == 'y' && at[-2] == 'e') return true;
@@ -204,8 +242,37 @@ static bool is_suspicious(Span text) {
   return false;
 }
 
+static inline bool separates(uint8_t byte) { return byte == '?' || byte == '&' || byte == '#'; }
+
+/* Whether all names of parameters in a text are known to be harmless (Scrubber._named). */
+static Verdict names_harmless(const DecoderObject *decoder, Span text) {
+  Place end = text.at + text.size;
+  for (Place at = text.at; at < end; at++) {
+    if (!separates(*at)) continue;
+    Place begin = at + 1, stop = begin;
+    while (stop < end && *stop != '=' && !separates(*stop)) stop++;
+    if (stop - begin > LONGEST_NAME) return 0;
+    PyObject *name = text_of((Span){begin, (size_t)(stop - begin), false});
+    if (!name) return -1;
+    int known = PySet_Contains(decoder->harmless, name);
+    Py_DECREF(name);
+    if (known != 1) return known;
+    at = stop - 1;
+  }
+  return 1;
+}
+
+/* Whether there is certainly nothing in a text that wire/scrub.py would take out. */
+static Verdict is_clean(const DecoderObject *decoder, Span text) {
+  if (decoder->scrub_all || memchr(text.at, '@', text.size) || memchr(text.at, '%', text.size) ||
+      holds_token(text))
+    return 0;
+  return memchr(text.at, '=', text.size) ? names_harmless(decoder, text) : 1;
+}
+
 static Verdict stays_as_it_is(const DecoderObject *decoder, Span text) {
-  if (!text.at || !(decoder->scrub_all || is_suspicious(text))) return 1;
+  Verdict clean = text.at ? is_clean(decoder, text) : 1;
+  if (clean) return clean;
   PyObject *before = text_of(text);
   if (!before) return -1;
   PyObject *after = PyObject_CallOneArg(decoder->scrub, before);
@@ -333,7 +400,7 @@ static Verdict row_of(const PlainObject *self, const Item *item, const Arrival *
   }
   int columns = width(&row);
   size_t size = content_size(&row, columns);
-  RowObject *object = PyObject_New(RowObject, &RowType);
+  RowObject *object = PyObject_New(RowObject, &collector_Row);
   if (!object) goto failed;
   object->site = Py_NewRef(arrival->site);
   object->received_at = Py_NewRef(arrival->received_at);
@@ -355,16 +422,6 @@ static Verdict row_of(const PlainObject *self, const Item *item, const Arrival *
 failed:
   Py_XDECREF(violations);
   return -1;
-}
-
-/* The UTF-8 of a str; no span of None. */
-static bool span_of(PyObject *text, Span *span) {
-  Py_ssize_t size;
-  *span = (Span){0};
-  if (text == Py_None) return true;
-  span->at = (Place)PyUnicode_AsUTF8AndSize(text, &size);
-  span->size = span->at ? (size_t)size : 0;
-  return span->at;
 }
 
 static PyObject *plain_rows(PlainObject *self, PyObject *const *args, Py_ssize_t count) {
@@ -400,8 +457,8 @@ static PyMethodDef plain_methods[] = {
     {"rows", (PyCFunction)(void (*)(void))plain_rows, METH_FASTCALL, NULL},
     {NULL, NULL, 0, NULL}};
 
-static PyTypeObject PlainType = {
-    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "collector._rows.Plain",
+PyTypeObject collector_Plain = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "collector._compiled.Plain",
     .tp_basicsize = sizeof(PlainObject),
     .tp_dealloc = (destructor)plain_dealloc,
     .tp_flags = Py_TPFLAGS_DEFAULT,
@@ -448,7 +505,7 @@ static bool grow(uint8_t **buffer, size_t *room, size_t needed) {
 }
 
 /* pack(events, astuple) -> (one array of all rows, what they ask of the statement) */
-static PyObject *pack(PyObject *module, PyObject *const *args, Py_ssize_t count) {
+PyObject *collector_pack(PyObject *module, PyObject *const *args, Py_ssize_t count) {
   (void)module;
   if (count != 2 || !PyList_Check(args[0])) {
     PyErr_SetString(PyExc_TypeError, "expected a list of events and a function");
@@ -461,7 +518,7 @@ static PyObject *pack(PyObject *module, PyObject *const *args, Py_ssize_t count)
   if (!grow(&buffer, &room, 5 + 1024 * (size_t)PyList_GET_SIZE(events))) return NULL;
   for (Py_ssize_t i = 0; i < PyList_GET_SIZE(events); i++) {
     PyObject *event = PyList_GET_ITEM(events, i);
-    if (Py_IS_TYPE(event, &RowType)) {
+    if (Py_IS_TYPE(event, &collector_Row)) {
       RowObject *row = (RowObject *)event;
       size_t size = (size_t)PyBytes_GET_SIZE(row->data);
       if (!grow(&buffer, &room, used + size)) goto done;
@@ -493,27 +550,12 @@ done:
   return made;
 }
 
-static PyMethodDef functions[] = {
-    {"pack", (PyCFunction)(void (*)(void))pack, METH_FASTCALL, NULL}, {NULL, NULL, 0, NULL}};
-
-static struct PyModuleDef definition = {
-    PyModuleDef_HEAD_INIT, "_rows", NULL, -1, functions, NULL, NULL, NULL, NULL};
-
-PyMODINIT_FUNC PyInit__rows(void) {
-  if (PyType_Ready(&RowType) < 0 || PyType_Ready(&DecoderType) < 0 || PyType_Ready(&PlainType) < 0)
-    return NULL;
-  PyObject *module = PyModule_Create(&definition);
-  PyObject *columns = module ? PyTuple_New(COLUMNS) : NULL;
-  if (!columns) return NULL;
-  for (int i = 0; i < COLUMNS; i++) {
+PyObject *collector_columns(void) {
+  PyObject *columns = PyTuple_New(COLUMNS);
+  for (int i = 0; columns && i < COLUMNS; i++) {
     PyObject *name = PyUnicode_FromString(COLUMN_NAMES[i]);
-    if (!name) return NULL;
-    PyTuple_SET_ITEM(columns, i, name);
+    if (!name) Py_CLEAR(columns);
+    if (columns) PyTuple_SET_ITEM(columns, i, name);
   }
-  if (PyModule_AddObjectRef(module, "Row", (PyObject *)&RowType) < 0 ||
-      PyModule_AddObjectRef(module, "Decoder", (PyObject *)&DecoderType) < 0 ||
-      PyModule_AddObjectRef(module, "Plain", (PyObject *)&PlainType) < 0 ||
-      PyModule_AddObjectRef(module, "COLUMNS", columns) < 0)
-    return NULL;
-  return module;
+  return columns;
 }

@@ -17,9 +17,9 @@ from collector.ingest.visitor import Greeting, Visitors
 from collector.metrics import Metrics
 from collector.people.commerce import KNOWN, violations
 from collector.store.suppressed import Suppressed, emptied
-from collector.wire import bots, build, plain, segment
+from collector.wire import bots, build, plain
 from collector.wire.address import Addresses
-from collector.wire.message import ANONYMOUS_ID, Answer, Call, Client, Request
+from collector.wire.message import Answer, Call, Client, Request
 from collector.wire.privacy import Rules
 from collector.wire.scrub import Scrubber
 from collector.wire.table import Protocol, Route, routes
@@ -113,28 +113,25 @@ class Service:
             or self._gate.counts_keys
             or client.gpc
             or client.dnt
-            or ANONYMOUS_ID in request.headers
         ):
             return False
-        body = protocol.plain(self._decoder, request, route.kind)
-        if body is None:
+        keyed = protocol.plain(self._decoder, request, route.kind)
+        if keyed is None:
             return False
-        key = segment.basic_user(request) or body.key
-        if not key:
-            return False
+        key, found = keyed
         site = self._sites.authenticate(key, client.origin)
         if not site.plain or (
-            protocol.visitor and not self._visitors.known(client.cookies, body.visitor)
+            protocol.cookie and not self._visitors.known(client.cookies, found.visitor)
         ):
             return False
         agent = client.user_agent
         address, ip = self._addresses.place(request.peer, client.forwarded)
-        rows = body.rows(
+        rows = found.rows(
             site.name,
             clock.now_ms(),
             ip,
             agent,
-            (protocol.visitor or client.origin is not None) and bots.known(agent),
+            (protocol.browser or client.origin is not None) and bots.known(agent),
             not self._scrubber.off,
         )
         if rows is None:

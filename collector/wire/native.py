@@ -43,7 +43,7 @@ def _call(request: Request, limits: Limits) -> Call:
             junk.check_text(name, "p.")
             properties[name[2:]] = value
     given = {
-        "url": fields.get("u") or _own_page(request),
+        "url": fields.get("u") or own_page(request),
         "title": fields.get("t"),
         "referrer": fields.get("r"),
     }
@@ -61,7 +61,7 @@ def _call(request: Request, limits: Limits) -> Call:
     return Call(fields.get("k"), [item], [], browser=True)
 
 
-def _own_page(request: Request) -> str | None:
+def own_page(request: Request) -> str | None:
     referer = request.client.referer
     return referer if referer and referer.isascii() else None
 

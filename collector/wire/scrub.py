@@ -36,7 +36,7 @@ class Scrubber:
     def __init__(self, privacy: Privacy) -> None:
         names = "|".join(_glob(name) for name in privacy.scrub_parameters)
         self._names = re.compile(names, re.I) if names else None
-        self._harmless: set[str] = set()  # what stood before a = and is none of these
+        self.harmless: set[str] = set()  # what stood before a = and is none of these
         self._patterns = [re.compile(pattern) for pattern in privacy.scrub_patterns]
         self.off = not (names or self._patterns)
         # Patterns of the operator's own: what they look for may be in any text.
@@ -76,15 +76,15 @@ class Scrubber:
         if self._names is None or "=" not in text:
             return False
         parts = text.replace("?", "&").replace("#", "&").split("&")
-        unknown = {part.partition("=")[0] for part in parts[1:]} - self._harmless
+        unknown = {part.partition("=")[0] for part in parts[1:]} - self.harmless
         return any(self._new_is_named(part[-_LONGEST_NAME:]) for part in unknown)
 
     def _new_is_named(self, end: str) -> bool:
         if self._is_named(end):
             return True
-        if len(self._harmless) >= _REMEMBERED:
-            self._harmless.clear()
-        self._harmless.add(end)
+        if len(self.harmless) >= _REMEMBERED:
+            self.harmless.clear()
+        self.harmless.add(end)
         return False
 
     def _is_named(self, name: str) -> bool:

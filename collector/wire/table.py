@@ -6,27 +6,31 @@ from urllib.parse import unquote
 
 import msgspec
 
+from collector.compiled import Decoder
 from collector.config import Limits
 from collector.config_clients import Clients
 from collector.config_http import Http
 from collector.errors import Refused
-from collector.rows import Decoder, Plain
 from collector.wire import edge, forms, native, plain, plausible, rudder, segment, snowplow, umami
 from collector.wire.forms import Form
 from collector.wire.message import Answer, Call, Refusal, Request
+from collector.wire.plain import Keyed
 
 
 class Protocol(msgspec.Struct, frozen=True, gc=False):
     """How requests are understood and answered: three functions of wire/; and how that is
-    described. `plain`: the same as `parse` in compiled code, for what is nothing unusual; None
-    of anything else. `visitor`: the visitor's own browser sends it, with the cookie."""
+    described.
+
+    `plain`: the same as `parse` in compiled code, None of what is unusual. `browser` and `cookie`
+    as in the Call that `parse` makes."""
 
     parse: Callable[[Request, str, Limits], Call]
     answer: Callable[[list[Refusal], int], Answer]
     error: Callable[[Refused], Answer]
     form: Form
-    plain: Callable[[Decoder, Request, str], Plain | None] | None = None
-    visitor: bool = False
+    plain: Callable[[Decoder, Request, str], Keyed | None] | None = None
+    browser: bool = False
+    cookie: bool = False
 
 
 class Document(msgspec.Struct, frozen=True, gc=False):
@@ -51,10 +55,18 @@ class Route(msgspec.Struct, frozen=True, gc=False):
 
 
 _BATCH = Protocol(segment.batch, segment.answer, segment.error, forms.BATCH, plain.batch)
-_BEACON = Protocol(segment.beacon, segment.answer, segment.error, forms.BATCH, plain.batch, True)
+_BEACON = Protocol(
+    segment.beacon,
+    segment.answer,
+    segment.error,
+    forms.BATCH,
+    plain.batch,
+    browser=True,
+    cookie=True,
+)
 _IMPORT = Protocol(edge.parse, segment.answer, segment.error, forms.BATCH)
 _PIXEL = Protocol(segment.pixel, native.answer, native.error, forms.SEGMENT_PIXEL)
-_GIF = Protocol(native.gif, native.answer, native.error, forms.GIF)
+_GIF = Protocol(native.gif, native.answer, native.error, forms.GIF, plain.gif, browser=True)
 _SNOWPLOW_GET = Protocol(snowplow.get, snowplow.image, snowplow.image_error, forms.SNOWPLOW_GET)
 _SNOWPLOW_POST = Protocol(snowplow.post, snowplow.answer, snowplow.error, forms.SNOWPLOW_POST)
 _PLAUSIBLE = Protocol(plausible.event, plausible.answer, plausible.error, forms.PLAUSIBLE)

@@ -52,7 +52,7 @@ async def test_user_agents_without_end_are_forgotten_again(collector):
 async def test_parameter_names_without_end_are_forgotten_again(collector):
     urls = lambda n: {"page": {"url": "/?" + "&".join(f"p{n}-{i}=1" for i in range(5))}}  # noqa: E731
     await flood(collector, 2000, context=urls)
-    assert len(collector.app._service._scrubber._harmless) <= 4096
+    assert len(collector.app._service._scrubber.harmless) <= 4096
 
 
 async def test_origins_and_hosts_without_end_are_forgotten_again(collector):

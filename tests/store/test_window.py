@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
+from collector import compiled
 from collector.event import identity
+from collector.store import window
 from collector.store.window import Window
 
 CAPACITY = 1000
@@ -19,10 +21,13 @@ class WindowMachine(RuleBasedStateMachine):
     window, the window finds."""
 
     keys = Bundle("keys")
+    built: bool
 
     @initialize(start=st.sampled_from([1, 2**32 - 500, 2**40]))
     def begin(self, start):
-        self.window = Window(CAPACITY, seed=7)
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(compiled, "COMPILED", self.built)
+            self.window = Window(CAPACITY, seed=7)
         self.model: dict[int, list[int]] = {}
         self.next = start
 
@@ -42,6 +47,16 @@ class WindowMachine(RuleBasedStateMachine):
         self.window.add(batch, self.next)
         self.window.remove(batch, self.next)
 
+    @rule(batch=st.lists(keys, min_size=1, max_size=5))
+    def add_unless_seen(self, batch):
+        newest = self.next - 1
+        seen = self.window.candidates(batch, newest) or len(set(batch)) < len(batch)
+        assert self.window.add_unseen(batch, self.next) is not bool(seen)
+        if not seen:
+            for key in batch:
+                self.model.setdefault(key, []).append(self.next)
+                self.next += 1
+
     @rule(count=st.integers(1, 900))
     def others_come(self, count):
         self.window.add(
@@ -60,10 +75,28 @@ class WindowMachine(RuleBasedStateMachine):
             assert expected <= set(self.window.candidates([key], newest))
 
 
-TestWindow = WindowMachine.TestCase
-TestWindow.settings = settings(max_examples=40, stateful_step_count=40)
+class InPython(WindowMachine):
+    built = False
 
 
+class Compiled(WindowMachine):
+    built = True
+
+
+TestInPython, TestCompiled = InPython.TestCase, Compiled.TestCase
+TestInPython.settings = TestCompiled.settings = settings(max_examples=40, stateful_step_count=40)
+
+
+@pytest.fixture(params=[True, False], ids=["compiled", "python"])
+def table(request, monkeypatch):
+    assert compiled.COMPILED
+    monkeypatch.setattr(compiled, "COMPILED", request.param)
+
+
+of_both = pytest.mark.usefixtures("table")
+
+
+@of_both
 def test_a_batch_that_was_rolled_back_pushes_nothing_out():
     window = Window(CAPACITY, seed=1)
     key, other = window.hash(identity("s", "a")), window.hash(identity("s", "b"))
@@ -78,6 +111,7 @@ def test_a_batch_that_was_rolled_back_pushes_nothing_out():
 
 
 @pytest.mark.parametrize("start", [1, 2**32 - 60, 2**32 * 3 - 60])
+@of_both
 def test_many_of_one_bucket_are_all_found(start):
     window = Window(CAPACITY, seed=1)
     key = window.hash(identity("s", "a"))
@@ -103,9 +137,7 @@ def sound(text):
 
 
 def test_the_seed_changes_every_hash():
-    assert Window(CAPACITY, 1).hash(identity("s", "m")) != Window(CAPACITY, 2).hash(
-        identity("s", "m")
-    )
+    assert Window(CAPACITY, 1).hash(b"m") != Window(CAPACITY, 2).hash(b"m")
 
 
 def test_ids_chosen_against_another_seed_spread_like_any_others():
@@ -116,6 +148,7 @@ def test_ids_chosen_against_another_seed_spread_like_any_others():
     assert len(taken) > 200
 
 
+@of_both
 def test_an_entry_leaves_when_its_event_is_older_than_the_window():
     window = Window(CAPACITY, seed=1)
     window.add([window.hash(identity("s", "first"))], 1)
@@ -123,16 +156,11 @@ def test_an_entry_leaves_when_its_event_is_older_than_the_window():
         window.add([window.hash(identity("s", str(number)))], number)
 
     assert 1 not in window.candidates([window.hash(identity("s", "first"))], 40 * CAPACITY)
-    assert size(window) < CAPACITY * 2 * 16
-
-
-def size(window):
-    return sum(sys.getsizeof(b) for b in window._buckets if b is not None) + sys.getsizeof(
-        window._buckets
-    )
+    assert sys.getsizeof(window.table) < CAPACITY * 2 * 16
 
 
 @pytest.mark.slow
+@of_both
 def test_four_million_ids_take_at_most_64_mb():
     window = Window(4_000_000, seed=1)
     numbers = random.Random(1)
@@ -142,5 +170,31 @@ def test_four_million_ids_take_at_most_64_mb():
         window.add(keys, seq)
         seq += len(keys)
 
-    assert size(window) <= 64_000_000
+    assert sys.getsizeof(window.table) <= 64_000_000
     assert set(window.candidates(keys, seq - 1)) >= set(range(seq - len(keys), seq))
+
+
+def test_the_two_tables_say_the_same_of_everything():
+    ours, theirs = (made(CAPACITY, 5, 38) for made in (compiled.Table, window.Table))
+    numbers, seq = random.Random(3), 2**32 - 20_000
+    hashes = [numbers.getrandbits(32) for _ in range(500)]
+    for _ in range(4000):
+        keys = [numbers.choice(hashes) << 32 | numbers.getrandbits(5) for _ in range(8)]
+        act = numbers.choice(["add", "add_unseen", "take back", "look"])
+        if act == "add_unseen":
+            added = ours.add_unseen(keys, seq)
+            assert added == theirs.add_unseen(keys, seq)
+            seq += len(keys) if added else 0
+        elif act != "look":
+            for one in (ours, theirs):
+                one.add(keys, seq)
+                if act == "take back":
+                    one.remove(keys, seq)
+            seq += len(keys) if act == "add" else 0
+        assert ours.candidates(keys, seq - 1) == theirs.candidates(keys, seq - 1)
+
+
+@pytest.mark.parametrize("wrong", [(), ([1],), ([-1], 1), ([2**64], 1), (["1"], 1), ([1], -1)])
+def test_what_is_no_key_is_an_error(wrong):
+    with pytest.raises((TypeError, OverflowError)):
+        compiled.Table(CAPACITY, 5, 38).add(*wrong)

@@ -13,6 +13,7 @@ from pysqlite3 import dbapi2 as sqlite
 
 from bench.traffic import STEM, Traffic
 from collector import rows
+from collector.compiled import COMPILED, Decoder
 from collector.config import Limits
 from collector.config_privacy import Privacy
 from collector.errors import Refused
@@ -42,9 +43,9 @@ EVENT = {
 }
 
 
-def decoder(limits: Limits = LIMITS, scrubber: Scrubber = SCRUBBER) -> rows.Decoder:
+def decoder(limits: Limits = LIMITS, scrubber: Scrubber = SCRUBBER) -> Decoder:
     made = plain.decoder(limits, scrubber, KNOWN, violations)
-    assert made is not None, "collector._rows was not compiled"
+    assert made is not None, "collector._compiled was not compiled"
     return made
 
 
@@ -56,7 +57,7 @@ def read_back(made: list[rows.Entry]) -> list[tuple[Any, ...]]:
         return connection.execute(f"SELECT {values} FROM jsonb_each(?)", (data,)).fetchall()
 
 
-def compiled(body: bytes, kind: str | None, using: rows.Decoder | None = None) -> Any:
+def compiled(body: bytes, kind: str | None, using: Decoder | None = None) -> Any:
     """The rows' values; None where it is not plain."""
     using = using or decoder()
     found = using.batch(body) if kind is None else using.single(body, kind)
@@ -91,11 +92,11 @@ def both(body: bytes, kind: str | None = "track") -> Any:
 
 
 def test_the_compiled_part_is_there_and_knows_the_columns() -> None:
-    from collector import _rows
+    from collector import _compiled
 
-    assert rows.COMPILED
-    assert Event.__struct_fields__ == _rows.COLUMNS
-    assert set(rows.RARE) | {rows.TRAITS} < set(_rows.COLUMNS)
+    assert COMPILED
+    assert Event.__struct_fields__ == _compiled.COLUMNS
+    assert set(rows.RARE) | {rows.TRAITS} < set(_compiled.COLUMNS)
 
 
 @pytest.mark.parametrize("shape", ["single", "batch20"])
@@ -401,9 +402,9 @@ def test_an_error_of_what_is_asked_comes_through() -> None:
 
     for name in ("scrub", "judge", "is_bot"):
         asked = {"scrub": SCRUBBER.text, "judge": violations, "is_bot": bots.known} | {name: fails}
-        using = rows.Decoder(
+        using = Decoder(
             event_bytes=9999, message_id_chars=99, batch_events=9, depth=9, skew_ms=9,
-            scrub_all=True, known=KNOWN, **asked,
+            scrub_all=True, harmless=set(), known=KNOWN, **asked,
         )  # fmt: skip
         item = EVENT | {"event": "Lead", "context": {"userAgent": "x"}}
         found = using.single(text(item), "track")

@@ -1,4 +1,4 @@
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 COLUMNS: tuple[str, ...]
@@ -14,7 +14,7 @@ class Row:
     rare: int
 
 class Plain:
-    """A body understood: its write key, who the visitor is by the last event that says so, and
+    """A request understood: its write key, who the visitor is by the last event that says so, and
     how many events it has."""
 
     key: str | None
@@ -35,8 +35,8 @@ class Plain:
 
 class Decoder:
     """The settings. `scrub` is asked for texts in which something may be to take out, for all of
-    them with `scrub_all`; `judge` for events that are called as one of `known`; `is_bot` for the
-    agent that an event names."""
+    them with `scrub_all`, for none whose parameters are all `harmless`; `judge` for events that
+    are called as one of `known`; `is_bot` for the agent that an event names."""
 
     def __init__(
         self,
@@ -48,6 +48,7 @@ class Decoder:
         skew_ms: int,
         scrub: Callable[[str], str | None],
         scrub_all: bool,
+        harmless: set[str],
         known: frozenset[str],
         judge: Callable[[str, str | None], str | None],
         is_bot: Callable[[str], bool],
@@ -57,6 +58,18 @@ class Decoder:
 
     def batch(self, body: bytes, /) -> Plain | None:
         """Several calls, `{"batch": [...]}`."""
+
+    def query(self, query: str, page: str | None, /) -> Plain | None:
+        """The event of a GIF's query; `page`: where it is, unless the query says so."""
+
+class Table:
+    """What store/window.py's Table is in Python."""
+
+    def __init__(self, capacity: int, bits: int, trim_at: int) -> None: ...
+    def candidates(self, keys: Iterable[int], newest: int, /) -> list[int]: ...
+    def add_unseen(self, keys: Sequence[int], first_seq: int, /) -> bool: ...
+    def add(self, keys: Iterable[int], first_seq: int, /) -> None: ...
+    def remove(self, keys: Sequence[int], first_seq: int, /) -> None: ...
 
 def pack(events: Sequence[Any], astuple: Callable[[Any], tuple[Any, ...]], /) -> tuple[bytes, int]:
     """One array of all rows, `events` being a list of rows and of what `astuple` takes apart, and
