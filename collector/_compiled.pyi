@@ -62,6 +62,16 @@ class Decoder:
     def query(self, query: str, page: str | None, /) -> Plain | None:
         """The event of a GIF's query; `page`: where it is, unless the query says so."""
 
+class Head:
+    """What ingest/heads.py's Expression is in Python."""
+
+    def __init__(self, pieces: tuple[bytes, ...], slots: tuple[int, ...]) -> None: ...
+    def match(
+        self, data: bytes, /
+    ) -> (
+        tuple[bytes, str | None, str | None, str | None, str | None, str | None, str | None] | None
+    ): ...
+
 class Table:
     """What store/window.py's Table is in Python."""
 

@@ -9,7 +9,8 @@ static struct PyModuleDef definition = {
     PyModuleDef_HEAD_INIT, "_compiled", NULL, -1, functions, NULL, NULL, NULL, NULL};
 
 PyMODINIT_FUNC PyInit__compiled(void) {
-  PyTypeObject *types[] = {&collector_Row, &collector_Decoder, &collector_Plain, &collector_Table};
+  PyTypeObject *types[] = {&collector_Row, &collector_Decoder, &collector_Plain, &collector_Head,
+                           &collector_Table};
   PyObject *module = PyModule_Create(&definition), *columns = collector_columns();
   if (!module || !columns || PyModule_AddObjectRef(module, "COLUMNS", columns) < 0) return NULL;
   Py_DECREF(columns);

@@ -10,6 +10,9 @@ extern PyTypeObject collector_Row, collector_Decoder, collector_Plain;
 PyObject *collector_columns(void);
 PyObject *collector_pack(PyObject *module, PyObject *const *args, Py_ssize_t count);
 
+/* head.c */
+extern PyTypeObject collector_Head;
+
 /* table.c */
 extern PyTypeObject collector_Table;
 

@@ -23,7 +23,7 @@ from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestHandler
 
 from collector.ingest import respond
-from collector.ingest.heads import Heads, expression
+from collector.ingest.heads import Head, Heads, Sent, Shape, shape
 from collector.ingest.service import Service
 from collector.wire.message import CONTENT_ENCODING, Answer, Client, Request
 from collector.wire.table import Route
@@ -146,14 +146,14 @@ class IngestProtocol(RequestHandler):
         "_peer",
         "_routes",
         "_server",
-        "_submit",
+        "_service",
         "_whole",
     )
 
     def __init__(self, server: IngestServer, **kwargs: Any) -> None:
         super().__init__(server, **kwargs)
         self._server = server
-        self._submit = server.service.submit
+        self._service = server.service
         self._routes = server.service.routes
         self._hot = server.hot
         self._heads = server.heads
@@ -195,11 +195,11 @@ class IngestProtocol(RequestHandler):
             return
         whole = self._whole and not self._messages
         if whole and not (self._outstanding or self._close or self._force_close or self._held):
-            known = self._heads.recall(data, self._peer)
+            known = self._heads.recall(data)
             if known is not None:
-                self._take(*known)
+                self._take_known(*known)
                 return
-        wanted = expression(data) if whole else None
+        wanted = shape(data) if whole else None
         # The task that waits for requests is not woken until the lane has had its look.
         self._waiter = None
         super().data_received(data)
@@ -211,7 +211,7 @@ class IngestProtocol(RequestHandler):
         if self._messages and not self._outstanding:
             self._dispatch(data, wanted if self._whole else None)
 
-    def _dispatch(self, data: bytes = b"", wanted: bytes | None = None) -> None:
+    def _dispatch(self, data: bytes = b"", wanted: Shape | None = None) -> None:
         """Take requests from the queue while the lane can; wake the normal way otherwise."""
         self._dispatching = True
         try:
@@ -233,7 +233,13 @@ class IngestProtocol(RequestHandler):
     def _take(self, route: Route, request: Request) -> None:
         self._outstanding = True
         self._origin = request.client.origin
-        self._submit(route, request, self._reply)
+        self._service.submit(route, request, self._reply)
+
+    def _take_known(self, head: Head, sent: Sent) -> None:
+        self._outstanding = True
+        self._origin = head.request.client.origin
+        if not self._service.take_plain(head, sent, self._peer, self._reply):
+            self._service.take(head.route, head.again(sent, self._peer), self._reply)
 
     @property
     def _held(self) -> bool:

@@ -11,6 +11,7 @@ from collector.errors import CollectorError, Conflict, Overloaded, Refused
 from collector.event import Event, Reject
 from collector.ingest import cookieless, marks
 from collector.ingest.edges import EdgeKeys
+from collector.ingest.heads import Head, Sent, sent_by
 from collector.ingest.rates import Gate
 from collector.ingest.sites import Site, Sites
 from collector.ingest.visitor import Greeting, Visitors
@@ -79,53 +80,43 @@ class Service:
     def submit(self, route: Route, request: Request, reply: Reply) -> None:
         """Answer `request` by calling `reply` once: at once when it is refused, otherwise when
         its events are committed and synced."""
-        protocol, metrics = route.protocol, self.metrics
-        metrics.received_requests += 1
-        metrics.received_bytes += len(request.body)
-        try:
-            if len(request.body) > self.max_body:
-                raise Refused(413, "too_large", f"the body is over {self.max_body} bytes")
-            if self._writer.full:  # before any work: under overload refusing must be cheap
-                raise Overloaded(self._writer.why)
-            if self._gate.counts_addresses:
-                self._gate.admit_address(self._place(request)[0])
-            if self._takes_plain(route, request, reply):
-                return
-            call = protocol.parse(request, route.kind, self._limits)
-            self._take(call, protocol, request, reply)
-        except Overloaded as error:
-            metrics.overloaded_requests += 1
-            reply(protocol.error(Refused(503, "overloaded", f"{error}; try again")))
-        except Refused as error:
-            metrics.refused_requests += 1
-            metrics.limited_requests += error.status == 429
-            reply(protocol.error(error))
+        head = Head.of(route, request)
+        if not self.take_plain(head, sent_by(request), request.peer, reply):
+            self.take(route, request, reply)
 
-    def _takes_plain(self, route: Route, request: Request, reply: Reply) -> bool:
+    def take_plain(self, head: Head, sent: Sent, peer: str, reply: Reply) -> bool:
         """Take what nearly all clients send, its rows made in compiled code. False for what is
-        unusual in any way: nothing of it was taken, and the longer way says the same of what
-        could have gone this one. Raises Refused."""
-        protocol, client = route.protocol, request.client
+        unusual in any way, and then nothing was done: `take` says the same of what could have
+        gone this way, and all else."""
+        protocol, decoder = head.route.protocol, self._decoder
+        body, query, forwarded, cookies, agent, referer, _ = sent
         if (
-            self._decoder is None
+            decoder is None
+            or not head.plain
             or protocol.plain is None
-            or self.suppressed
-            or self._gate.counts_keys
-            or client.gpc
-            or client.dnt
+            or self.suppressed.hashes
+            or self._writer.full
+            or len(body) > self.max_body
         ):
             return False
-        keyed = protocol.plain(self._decoder, request, route.kind)
-        if keyed is None:
+        found = protocol.plain(decoder, head.route.kind, body, query, referer)
+        if found is None:
             return False
-        key, found = keyed
-        site = self._sites.authenticate(key, client.origin)
-        if not site.plain or (
-            protocol.cookie and not self._visitors.known(client.cookies, found.visitor)
+        client = head.request.client
+        key = head.key or found.key
+        cookies = client.cookies if cookies is None else cookies
+        site = self._sites.plain(key, client.origin)
+        if site is None or (
+            protocol.cookie
+            and not self._visitors.known(
+                client.cookies if cookies is None else cookies, found.visitor
+            )
         ):
             return False
-        agent = client.user_agent
-        address, ip = self._addresses.place(request.peer, client.forwarded)
+        agent = client.user_agent if agent is None else Client.agent(agent)
+        address, ip = self._addresses.place(
+            peer, client.forwarded if forwarded is None else forwarded
+        )
         rows = found.rows(
             site.name,
             clock.now_ms(),
@@ -136,11 +127,48 @@ class Service:
         )
         if rows is None:
             return False
+        metrics, gate = self.metrics, self._gate
+        try:
+            if gate.counts_addresses:
+                gate.admit_address(address)
+            if gate.counts_keys:
+                gate.admit_key(key or site.name, address, len(rows))
+            refuse = self._unavailable[protocol]
+            answer = protocol.answer([], len(rows))
+            self._writer.submit(rows, [], len(body) + 512, reply, answer, refuse)
+            metrics.accepted_events += len(rows)
+        except (Overloaded, Refused) as error:
+            self._refused(protocol, error, reply)
         self._watch.saw(address)
-        size, refuse = len(request.body) + 512, self._unavailable[protocol]
-        self._writer.submit(rows, [], size, reply, protocol.answer([], len(rows)), refuse)
-        self.metrics.accepted_events += len(rows)
+        metrics.received_requests += 1
+        metrics.received_bytes += len(body)
         return True
+
+    def take(self, route: Route, request: Request, reply: Reply) -> None:
+        """`submit` for what is not plain."""
+        protocol, metrics = route.protocol, self.metrics
+        metrics.received_requests += 1
+        metrics.received_bytes += len(request.body)
+        try:
+            if len(request.body) > self.max_body:
+                raise Refused(413, "too_large", f"the body is over {self.max_body} bytes")
+            if self._writer.full:  # before any work: under overload refusing must be cheap
+                raise Overloaded(self._writer.why)
+            if self._gate.counts_addresses:
+                self._gate.admit_address(self._place(request)[0])
+            call = protocol.parse(request, route.kind, self._limits)
+            self._take(call, protocol, request, reply)
+        except (Overloaded, Refused) as error:
+            self._refused(protocol, error, reply)
+
+    def _refused(self, protocol: Protocol, error: Overloaded | Refused, reply: Reply) -> None:
+        if isinstance(error, Overloaded):
+            self.metrics.overloaded_requests += 1
+            reply(protocol.error(Refused(503, "overloaded", f"{error}; try again")))
+        else:
+            self.metrics.refused_requests += 1
+            self.metrics.limited_requests += error.status == 429
+            reply(protocol.error(error))
 
     @property
     def in_flight(self) -> int:

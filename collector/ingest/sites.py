@@ -21,11 +21,6 @@ class Site(msgspec.Struct, frozen=True):
     server: bool = False
     cookieless: bool = False
 
-    @property
-    def plain(self) -> bool:
-        """Whether its events are kept as they come."""
-        return not (self.cookieless or self.server) and self.secret is None
-
     def admits(self, origin: str | None) -> bool:
         """A request without Origin passes: it is no page's."""
         return origin is None or not self.origins or origin in self.origins
@@ -56,6 +51,11 @@ class Sites:
         for site, entry in zip(self.all, entries, strict=True):
             trusted = msgspec.structs.replace(site, server=True)
             self._by_key.update(dict.fromkeys(entry.server_keys, trusted))
+        self._plain = {
+            key: site
+            for key, site in self._by_key.items()
+            if not (site.server or site.cookieless) and site.secret is None
+        }
 
     @staticmethod
     def without_key(configured: tuple[SiteConfig, ...]) -> list[str]:
@@ -68,6 +68,11 @@ class Sites:
             said = "unknown write key" if key else "no write key"
             raise Refused(401, "unauthorized", said)
         return _admitting(site, origin)
+
+    def plain(self, key: str | None, origin: str | None) -> Site | None:
+        """Whose key it is, if that site takes this origin's events and keeps them as they come."""
+        site = self._plain.get(key) if key else None
+        return site if site is not None and site.admits(origin) else None
 
     def named(self, name: str, origin: str | None) -> Site:
         """The site of a client without a key: found by its name, key, or the host of one of its

@@ -43,7 +43,7 @@ def _call(request: Request, limits: Limits) -> Call:
             junk.check_text(name, "p.")
             properties[name[2:]] = value
     given = {
-        "url": fields.get("u") or own_page(request),
+        "url": fields.get("u") or own_page(request.client.referer),
         "title": fields.get("t"),
         "referrer": fields.get("r"),
     }
@@ -61,8 +61,7 @@ def _call(request: Request, limits: Limits) -> Call:
     return Call(fields.get("k"), [item], [], browser=True)
 
 
-def own_page(request: Request) -> str | None:
-    referer = request.client.referer
+def own_page(referer: str | None) -> str | None:
     return referer if referer and referer.isascii() else None
 
 

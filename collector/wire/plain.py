@@ -9,11 +9,8 @@ from collections.abc import Callable
 
 from collector.compiled import COMPILED, Decoder, Plain
 from collector.config import Limits
-from collector.wire import bots, native, segment
-from collector.wire.message import ANONYMOUS_ID, Request
+from collector.wire import bots, native
 from collector.wire.scrub import Scrubber
-
-Keyed = tuple[str, Plain]  # a write key, and what came under it
 
 
 def decoder(
@@ -41,24 +38,21 @@ def decoder(
     )
 
 
-def single(decoder: Decoder, request: Request, kind: str) -> Keyed | None:
-    return _keyed(decoder.single(request.body, kind), request)
+def single(
+    decoder: Decoder, kind: str, body: bytes, query: str | None, referer: str | None
+) -> Plain | None:
+    return decoder.single(body, kind)
 
 
-def batch(decoder: Decoder, request: Request, kind: str) -> Keyed | None:
-    return _keyed(decoder.batch(request.body), request)
+def batch(
+    decoder: Decoder, kind: str, body: bytes, query: str | None, referer: str | None
+) -> Plain | None:
+    return decoder.batch(body)
 
 
-def gif(decoder: Decoder, request: Request, kind: str) -> Keyed | None:
-    query = request.url.raw_query_string
-    if not query.isascii():
+def gif(
+    decoder: Decoder, kind: str, body: bytes, query: str | None, referer: str | None
+) -> Plain | None:
+    if not query or not query.isascii():
         return None
-    plain = decoder.query(query, native.own_page(request))
-    return (plain.key, plain) if plain is not None and plain.key else None
-
-
-def _keyed(plain: Plain | None, request: Request) -> Keyed | None:
-    if plain is None or ANONYMOUS_ID in request.headers:
-        return None
-    key = segment.basic_user(request) or plain.key
-    return (key, plain) if key else None
+    return decoder.query(query, native.own_page(referer))

@@ -6,7 +6,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from collector.compiled import Decoder
+from collector.compiled import Decoder, Plain
 from collector.config import Limits
 from collector.config_clients import Clients
 from collector.config_http import Http
@@ -14,21 +14,20 @@ from collector.errors import Refused
 from collector.wire import edge, forms, native, plain, plausible, rudder, segment, snowplow, umami
 from collector.wire.forms import Form
 from collector.wire.message import Answer, Call, Refusal, Request
-from collector.wire.plain import Keyed
 
 
 class Protocol(msgspec.Struct, frozen=True, gc=False):
     """How requests are understood and answered: three functions of wire/; and how that is
     described.
 
-    `plain`: the same as `parse` in compiled code, None of what is unusual. `browser` and `cookie`
-    as in the Call that `parse` makes."""
+    `plain`: what `parse` does in compiled code, of a kind's body, query and Referer; None of what
+    is unusual. `browser` and `cookie` as in the Call that `parse` makes."""
 
     parse: Callable[[Request, str, Limits], Call]
     answer: Callable[[list[Refusal], int], Answer]
     error: Callable[[Refused], Answer]
     form: Form
-    plain: Callable[[Decoder, Request, str], Keyed | None] | None = None
+    plain: Callable[[Decoder, str, bytes, str | None, str | None], Plain | None] | None = None
     browser: bool = False
     cookie: bool = False
 

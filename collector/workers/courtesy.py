@@ -17,7 +17,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 
-_BUSY = 0.5  # of a core that the loop's own thread takes; 5,000 single events/s take a third
+_BUSY = 0.2  # of a core that the loop's own thread takes; 5,000 single events/s take a third
 _RESTS = 20  # times as long as a step: 5 % of one thread's time
 _LONGEST_REST_S = 5.0
 _LOOK_S = 0.1

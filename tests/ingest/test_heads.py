@@ -1,19 +1,27 @@
 """Only what aiohttp's parser took before is taken again, and as it took it."""
 
+import random
+
 import pytest
 from aiohttp.http_parser import HttpRequestParser
 from multidict import CIMultiDict
 from yarl import URL
 
+from collector import compiled
 from collector.config import Clients
 from collector.config_http import Http
-from collector.ingest.heads import Heads, expression
+from collector.ingest.heads import Expression, Heads, shape
 from collector.wire.message import Client, Request
 from collector.wire.table import routes
 
 POST = b"POST /v1/track HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nUser-Agent: b\r\n\r\n{}"
 ROUTE = routes(Http(), Clients())["/v1/track"]
 GET = b"GET /c.gif?k=1&u=%20 HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+@pytest.fixture(autouse=True, params=[True, False], ids=["compiled", "python"])
+def matcher(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiled, "COMPILED", request.param)
 
 
 def learned(data: bytes) -> Heads:
@@ -23,32 +31,37 @@ def learned(data: bytes) -> Heads:
     headers = CIMultiDict(field.split(": ") for field in fields)
     request = Request(method, URL(target, encoded=True), headers, b"", "", Client.of(headers))
     heads = Heads()
-    wanted = expression(data)
+    wanted = shape(data)
     assert wanted is not None
     heads.learn(wanted, data, ROUTE, request)
     return heads
 
 
+def recalled(shown: bytes, data: bytes, peer: str = "peer") -> Request:
+    head, sent = learned(shown).recall(data)
+    return head.again(sent, peer)
+
+
 def test_heads_that_differ_in_their_length_alone_are_the_same():
     longer = POST.replace(b"Length: 2", b"Length: 11").replace(b"{}", b'{"a":"b c"}')
 
-    _, request = learned(POST).recall(longer, "peer")
+    request = recalled(POST, longer)
     assert request.body == b'{"a":"b c"}'
 
 
 def test_gets_that_differ_in_their_query_alone_are_the_same():
-    _, request = learned(GET).recall(GET.replace(b"?k=1&u=%20", b"?k=2"), "peer")
+    request = recalled(GET, GET.replace(b"?k=1&u=%20", b"?k=2"))
     assert (request.url.raw_path, request.url.raw_query_string) == ("/c.gif", "k=2")
 
 
 def test_a_head_without_its_query_is_the_same():
-    _, request = learned(GET).recall(GET.replace(b"?k=1&u=%20", b""), "peer")
+    request = recalled(GET, GET.replace(b"?k=1&u=%20", b""))
     assert request.url.raw_query_string == ""
 
 
 def test_what_differs_is_the_new_request_s_own():
     data = POST.replace(b"User-Agent: b", b"User-Agent: a\r\nX-Forwarded-For: 192.0.2.1")
-    _, request = learned(data).recall(data.replace(b"192.0.2.1", b"192.0.2.77"), "192.0.2.9")
+    request = recalled(data, data.replace(b"192.0.2.1", b"192.0.2.77"), "192.0.2.9")
     assert (request.client.forwarded, request.peer) == ("192.0.2.77", "192.0.2.9")
     assert "X-Forwarded-For" not in request.headers
 
@@ -60,7 +73,7 @@ def test_learning_is_rationed():
         request = Request(
             "POST", URL("/v1/track"), CIMultiDict(), b"", "", Client.of(CIMultiDict())
         )
-        heads.learn(expression(data), data, ROUTE, request)
+        heads.learn(shape(data), data, ROUTE, request)
     assert sum(map(len, heads.known.values())) <= 40
 
 
@@ -77,8 +90,8 @@ def test_learning_is_rationed():
     ],
 )
 def test_any_other_difference_is_another_head(other):
-    assert learned(POST).recall(other, "peer") is None
-    assert learned(GET).recall(other, "peer") is None
+    assert learned(POST).recall(other) is None
+    assert learned(GET).recall(other) is None
 
 
 @pytest.mark.parametrize(
@@ -105,9 +118,9 @@ def test_any_other_difference_is_another_head(other):
     ],
 )
 def test_what_is_not_one_whole_plain_request_is_left_to_the_parser(data):
-    assert expression(data) is None
-    assert learned(POST).recall(data, "peer") is None
-    assert learned(GET).recall(data, "peer") is None
+    assert shape(data) is None
+    assert learned(POST).recall(data) is None
+    assert learned(GET).recall(data) is None
 
 
 @pytest.mark.parametrize("char", [chr(code) for code in range(0x21, 0x7F) if chr(code) != "#"])
@@ -116,7 +129,7 @@ async def test_every_character_of_a_target_that_is_cut_is_one_the_parser_takes(c
     parser = HttpRequestParser(None, None, 65536)  # a GET has no body to ask them for
     ((message, _),), _, _ = parser.feed_data(data)
 
-    _, found = learned(GET).recall(data, "peer")
+    found = recalled(GET, data)
     assert str(found.url) == str(message.url)
     assert found.url.raw_query_string == message.url.raw_query_string
 
@@ -129,15 +142,15 @@ async def test_visitors_whose_heads_are_alike_stay_apart(idle, talk):
         ("203.0.113.2", "Agent B", "https://shop.example/b"),
         ("198.51.100.3", "Agent C/3", "https://shop.example/c"),
     ]
-    for shape in ("GET", "POST"):
+    for method in ("GET", "POST"):
         for number, (address, agent, referer) in enumerate(visitors):
-            body = b'{"event":"E","messageId":"%s%d"}' % (shape.encode(), number)
+            body = b'{"event":"E","messageId":"%s%d"}' % (method.encode(), number)
             target = f"/v1/track?writeKey={idle.key}"
-            if shape == "GET":
+            if method == "GET":
                 target, body = f"/c.gif?k={idle.key}&id=GET{number}", b""
             length = f"Content-Length: {len(body)}\r\n" if body else ""
             head = (
-                f"{shape} {target} HTTP/1.1\r\nHost: a\r\n{length}User-Agent: {agent}\r\n"
+                f"{method} {target} HTTP/1.1\r\nHost: a\r\n{length}User-Agent: {agent}\r\n"
                 f"Referer: {referer}\r\nX-Forwarded-For: {address}\r\n\r\n"
             )
             (reply,) = await talk(idle.port, head.encode() + body)
@@ -148,3 +161,44 @@ async def test_visitors_whose_heads_are_alike_stay_apart(idle, talk):
     pages = [row["url"] for row in idle.rows() if row["message_id"].startswith("GET")]
     assert pages == [referer for _, _, referer in visitors]
     assert len(idle.app._server.heads.known) == 2
+
+
+def test_compiled_code_and_the_expression_say_the_same_of_everything():
+    made = random.Random(5)
+    shown = [
+        POST,
+        GET,
+        GET.replace(b"?k=1&u=%20", b""),
+        POST.replace(
+            b"User-Agent: b",
+            b"X-Forwarded-For:  192.0.2.1 \r\nCookie: a=b\r\nX-Forwarded-For: 192.0.2.2\r\n"
+            b"User-Agent: b \r\nReferer: \r\nCookie: c=d\r\nCF-Ray: 5\r\nX-Request-Id: r",
+        ),
+    ]
+    agreed = 0
+    for data in shown:
+        wanted = shape(data)
+        assert wanted is not None
+        ours = compiled.Head(wanted.pieces, wanted.slots)
+        theirs = Expression(wanted)
+        assert ours.match(data) == theirs.match(data) is not None
+        for _ in range(4000):
+            other = bytearray(data)
+            for _ in range(made.randrange(1, 3)):
+                at = made.randrange(len(other))
+                other[at : at + made.randrange(2)] = made.choice(
+                    [b"", b" ", b"a", b"\t", b"\xe9", b"?", b"#", b"\r\n", b"3", b"{}"]
+                )
+            found = ours.match(bytes(other))
+            assert found == theirs.match(bytes(other)), bytes(other)
+            agreed += found is not None
+    assert agreed > 1000
+
+
+@pytest.mark.parametrize(
+    ("pieces", "slots"),
+    [((), ()), ((b"a",), (1,)), (("a",), ()), ((b"a", b"b"), (8,)), ((b"a", b"b"), (-1,))],
+)
+def test_a_shape_that_is_none_is_an_error(pieces, slots):
+    with pytest.raises(ValueError, match="expected pieces|no such slot"):
+        compiled.Head(pieces, slots)
