@@ -200,5 +200,5 @@ def test_compiled_code_and_the_expression_say_the_same_of_everything():
     [((), ()), ((b"a",), (1,)), (("a",), ()), ((b"a", b"b"), (8,)), ((b"a", b"b"), (-1,))],
 )
 def test_a_shape_that_is_none_is_an_error(pieces, slots):
-    with pytest.raises(ValueError, match="expected pieces|no such slot"):
+    with pytest.raises(ValueError, match=r"expected pieces|no such slot"):
         compiled.Head(pieces, slots)
