@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable, Sequence
 
 import click
 import uvloop
@@ -10,9 +11,23 @@ from bench.cli import Plan, bench
 from bench.console import Progress
 from bench.limit import Limit
 from bench.result import Run, median
-from bench.rooms import Feed, Rooms, Stopwatch, arrival, events_of, requests, rooms, unread
+from bench.rooms import (
+    Feed,
+    Rooms,
+    Stopwatch,
+    arrival,
+    events_of,
+    requests,
+    rooms,
+    rows_of,
+    unread,
+)
 from bench.traffic import SHAPES
+from collector.compiled import COMPILED
 from collector.config import Store
+from collector.rows import Entry
+from collector.wire.build import Arrival
+from collector.wire.message import Request
 
 _SIZES = (1, 4, 16, 64, 256, 1024, 4096)
 _CALLERS = ((16, 1), (256, 1), (1024, 1), (256, 20))
@@ -20,22 +35,30 @@ _CALLERS = ((16, 1), (256, 1), (1024, 1), (256, 20))
 
 @bench(click.option("--seconds", type=float, help="For each shape [default: 3]."))
 def decode(plan: Plan) -> tuple[list[Run], dict[str, float]]:
-    """Requests to events: singles, batches of 20, GIFs; no HTTP, nothing stored."""
+    """Requests to rows of the log in compiled code, where it was built, and to events in Python:
+    singles, batches of 20, GIFs; no HTTP, nothing stored."""
     seconds = plan.own["seconds"] or plan.pick(0.2, 3)
-    return [_decode(shape, seconds) for shape in SHAPES], {}
+    ways: dict[str, Callable[[Request, Arrival], Sequence[Entry]]] = {"decode.python": events_of}
+    if COMPILED:
+        ways = {"decode": rows_of} | ways
+    return [
+        _decode(name, way, shape, seconds) for shape in SHAPES for name, way in ways.items()
+    ], {}
 
 
-def _decode(shape: str, seconds: float) -> Run:
+def _decode(
+    name: str, way: Callable[[Request, Arrival], Sequence[Entry]], shape: str, seconds: float
+) -> Run:
     pool, at, watch = requests(shape, 500), arrival(), Stopwatch()
-    progress = Progress(f"decode {shape}", seconds)
+    progress = Progress(f"{name} {shape}", seconds)
     until = time.perf_counter() + seconds
     while time.perf_counter() < until:
         fresh = [unread(request) for request in pool]
         with watch:
             for request in fresh:
-                watch.events += len(events_of(request, at))
+                watch.events += len(way(request, at))
         progress.tick()
-    return watch.run("decode", shape, None, progress)
+    return watch.run(name, shape, None, progress)
 
 
 @bench(

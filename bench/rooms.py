@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import AsyncIterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -17,15 +18,19 @@ from bench.process import KEY, scratch_folder
 from bench.result import Run
 from bench.traffic import METHODS, STEM, Traffic, stem_head
 from collector.app import DATABASE
+from collector.compiled import Decoder, Row
 from collector.config import Limits, Store
 from collector.config_clients import Clients
 from collector.config_http import Http
+from collector.config_privacy import Privacy
 from collector.event import Event
 from collector.metrics import Metrics
+from collector.people.commerce import KNOWN, LEADS, PURCHASES, violations
 from collector.store.database import open_database
 from collector.store.log import EventLog, claim, open_log
-from collector.wire import build
+from collector.wire import build, plain
 from collector.wire.message import Client, Request
+from collector.wire.scrub import Scrubber
 from collector.wire.table import routes
 from collector.workers.writer import Writer
 
@@ -97,6 +102,26 @@ def arrival() -> build.Arrival:
 def events_of(request: Request, at: build.Arrival) -> list[Event]:
     route = routes(Http(), Clients())[request.url.path]
     return build.events(route.protocol.parse(request, route.kind, at.limits), at)
+
+
+@cache
+def _decoder() -> Decoder:
+    made = plain.decoder(Limits(), Scrubber(Privacy()), PURCHASES, LEADS, KNOWN, violations)
+    assert made is not None
+    return made
+
+
+def rows_of(request: Request, at: build.Arrival) -> list[Row]:
+    """The same in compiled code; all of the bench's requests are plain."""
+    route = routes(Http(), Clients())[request.url.path]
+    read = route.protocol.plain
+    assert read is not None
+    query, referer = request.url.raw_query_string, request.client.referer
+    found = read(_decoder(), route.kind, request.body, query, referer)
+    assert found is not None
+    made = found.rows(at.site, at.received_at, at.ip, at.user_agent, False, True)
+    assert made is not None
+    return made
 
 
 class Feed:

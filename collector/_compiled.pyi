@@ -36,7 +36,8 @@ class Plain:
 class Decoder:
     """The settings. `scrub` is asked for texts in which something may be to take out, for all of
     them with `scrub_all`, for none whose parameters are all `harmless`; `judge` for events that
-    are called as one of `known`; `is_bot` for the agent that an event names."""
+    are called as one of `known`, not for `purchases` and `leads` in which nothing can be wrong;
+    `is_bot` for the agent that an event names."""
 
     def __init__(
         self,
@@ -49,6 +50,8 @@ class Decoder:
         scrub: Callable[[str], str | None],
         scrub_all: bool,
         harmless: set[str],
+        purchases: frozenset[str],
+        leads: frozenset[str],
         known: frozenset[str],
         judge: Callable[[str, str | None], str | None],
         is_bot: Callable[[str], bool],

@@ -4,6 +4,7 @@
 #include <structmember.h>
 
 #include "call.h"
+#include "commerce.h"
 #include "query.h"
 #include "row.h"
 
@@ -46,12 +47,14 @@ typedef struct {
   Limits limits;
   int64_t skew_ms;
   int scrub_all; /* every text, not only a suspicious one */
-  PyObject *scrub, *harmless, *known, *judge, *is_bot;
+  PyObject *scrub, *harmless, *purchases, *leads, *known, *judge, *is_bot;
 } DecoderObject;
 
 static void decoder_dealloc(DecoderObject *self) {
   Py_XDECREF(self->scrub);
   Py_XDECREF(self->harmless);
+  Py_XDECREF(self->purchases);
+  Py_XDECREF(self->leads);
   Py_XDECREF(self->known);
   Py_XDECREF(self->judge);
   Py_XDECREF(self->is_bot);
@@ -61,13 +64,15 @@ static void decoder_dealloc(DecoderObject *self) {
 static PyObject *decoder_new(PyTypeObject *type, PyObject *args, PyObject *names) {
   static char *keywords[] = {"event_bytes", "message_id_chars", "batch_events", "depth",
                              "skew_ms",     "scrub",            "scrub_all",    "harmless",
-                             "known",       "judge",            "is_bot",       NULL};
+                             "purchases",   "leads",            "known",        "judge",
+                             "is_bot",      NULL};
   Py_ssize_t bytes, chars, events;
   long long skew;
   int depth, all;
-  PyObject *scrub, *harmless, *known, *judge, *is_bot;
-  if (!PyArg_ParseTupleAndKeywords(args, names, "$nnniLOpO!O!OO", keywords, &bytes, &chars, &events,
-                                   &depth, &skew, &scrub, &all, &PySet_Type, &harmless,
+  PyObject *scrub, *harmless, *purchases, *leads, *known, *judge, *is_bot;
+  if (!PyArg_ParseTupleAndKeywords(args, names, "$nnniLOpO!O!O!O!OO", keywords, &bytes, &chars,
+                                   &events, &depth, &skew, &scrub, &all, &PySet_Type, &harmless,
+                                   &PyFrozenSet_Type, &purchases, &PyFrozenSet_Type, &leads,
                                    &PyFrozenSet_Type, &known, &judge, &is_bot))
     return NULL;
   DecoderObject *self = PyObject_New(DecoderObject, type);
@@ -78,6 +83,8 @@ static PyObject *decoder_new(PyTypeObject *type, PyObject *args, PyObject *names
   self->scrub_all = all;
   self->scrub = Py_NewRef(scrub);
   self->harmless = Py_NewRef(harmless);
+  self->purchases = Py_NewRef(purchases);
+  self->leads = Py_NewRef(leads);
   self->known = Py_NewRef(known);
   self->judge = Py_NewRef(judge);
   self->is_bot = Py_NewRef(is_bot);
@@ -282,6 +289,14 @@ static Verdict stays_as_it_is(const DecoderObject *decoder, Span text) {
   return same;
 }
 
+/* Whether there is certainly nothing wrong in an event of that name. */
+static Verdict is_faultless(const DecoderObject *decoder, PyObject *name, Span properties) {
+  int purchase = PySet_Contains(decoder->purchases, name);
+  if (purchase) return purchase < 0 ? -1 : is_sound_purchase(properties);
+  int lead = PySet_Contains(decoder->leads, name);
+  return lead < 0 ? -1 : lead && is_sound_lead(properties);
+}
+
 /* What is wrong in a purchase or a lead, as text in `*violations`. */
 static Verdict judged(const DecoderObject *decoder, const Item *item, PyObject **violations) {
   Span name = item->texts[EVENT];
@@ -289,8 +304,9 @@ static Verdict judged(const DecoderObject *decoder, const Item *item, PyObject *
   if (item->kind != TRACK || name.escaped) return 1;
   PyObject *text = text_of(name), *properties = NULL;
   int known = text ? PySet_Contains(decoder->known, text) : -1;
-  Verdict verdict = known < 0 ? -1 : 1;
-  if (known > 0) {
+  Verdict verdict = known < 0 ? -1 : 1, faultless = 1;
+  if (known > 0 && (faultless = is_faultless(decoder, text, item->properties)) < 0) verdict = -1;
+  if (!faultless) {
     properties = text_or_none(item->properties);
     PyObject *args[] = {text, properties};
     PyObject *said = properties ? PyObject_Vectorcall(decoder->judge, args, 2, NULL) : NULL;

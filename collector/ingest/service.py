@@ -16,7 +16,7 @@ from collector.ingest.rates import Gate
 from collector.ingest.sites import Site, Sites
 from collector.ingest.visitor import Greeting, Visitors
 from collector.metrics import Metrics
-from collector.people.commerce import KNOWN, violations
+from collector.people.commerce import KNOWN, LEADS, PURCHASES, violations
 from collector.store.suppressed import Suppressed, emptied
 from collector.wire import bots, build, plain
 from collector.wire.address import Addresses
@@ -64,7 +64,7 @@ class Service:
         self._rules = Rules.of(config.privacy)
         self._scrubber = Scrubber(config.privacy)
         self._decoder = (
-            plain.decoder(config.limits, self._scrubber, KNOWN, violations)
+            plain.decoder(config.limits, self._scrubber, PURCHASES, LEADS, KNOWN, violations)
             if config.http.hot_lane
             else None
         )

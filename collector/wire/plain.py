@@ -16,11 +16,14 @@ from collector.wire.scrub import Scrubber
 def decoder(
     limits: Limits,
     scrubber: Scrubber,
+    purchases: frozenset[str],
+    leads: frozenset[str],
     known: frozenset[str],
     judge: Callable[[str, str | None], str | None],
 ) -> Decoder | None:
     """For these settings; None where the compiled part is missing. `judge` is asked what is wrong
-    in an event that is called as one of `known`: its name, its properties as JSON text."""
+    in an event that is called as one of `known`: its name, its properties as JSON text; not where
+    nothing can be, in one of the `purchases` or `leads`."""
     if not COMPILED:
         return None
     return Decoder(
@@ -32,6 +35,8 @@ def decoder(
         scrub=scrubber.text,
         scrub_all=scrubber.own,
         harmless=scrubber.harmless,
+        purchases=purchases,
+        leads=leads,
         known=known,
         judge=judge,
         is_bot=bots.known,

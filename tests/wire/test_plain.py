@@ -20,7 +20,7 @@ from collector.errors import Refused
 from collector.event import Event
 from collector.ingest import marks
 from collector.ingest.sites import Site
-from collector.people.commerce import KNOWN, violations
+from collector.people.commerce import KNOWN, LEADS, PURCHASES, violations
 from collector.wire import bots, build, decode, plain
 from collector.wire.scrub import Scrubber
 
@@ -44,7 +44,7 @@ EVENT = {
 
 
 def decoder(limits: Limits = LIMITS, scrubber: Scrubber = SCRUBBER) -> Decoder:
-    made = plain.decoder(limits, scrubber, KNOWN, violations)
+    made = plain.decoder(limits, scrubber, PURCHASES, LEADS, KNOWN, violations)
     assert made is not None, "collector._compiled was not compiled"
     return made
 
@@ -329,6 +329,62 @@ def test_what_is_taken_out_of_an_address_is_left_to_python() -> None:
     assert compiled(text(secret), "track", decoder(scrubber=off))
 
 
+AMOUNTS = [5, -5, 0, 19.95, "19.95", "5", 123456789012, 999999999999.99]
+ODD_AMOUNTS = [1e3, "1e3", "", ".5", "5.", "+5", "1,000", True, [], {}, 9999999999999, "9" * 20]
+NAMES = ["a", "", 7, 1.5, 'q"']
+ODD_NAMES = [True, [], {"a": 1}]
+EMAILS = ["ada@example.com", "a.b-c+d_e@x-1.example.org", "A@B.CO"]
+ODD_EMAILS = ["ada", "ada@x", "@x.y", "a@.y", "a@x.", "a@x..y", "a b@x.y", " a@x.y", "ü@x.y", 5,
+              "a@" + "x" * 250 + ".org", "a" * 65 + "@x.y", 'a"@x.y', ""]  # fmt: skip
+
+
+def shopped(made: random.Random, odd: float) -> dict[str, Any]:
+    def one(plain_ones: list[Any], odd_ones: list[Any]) -> Any:
+        return made.choice(odd_ones if made.random() < odd else [*plain_ones, None])
+
+    product = {
+        "product_id": one(NAMES, ODD_NAMES),
+        "name": one(NAMES, ODD_NAMES),
+        "price": one(AMOUNTS, ODD_AMOUNTS),
+        "quantity": one(AMOUNTS, ODD_AMOUNTS),
+        "other": [{}],
+    }
+    given = {
+        "total": one(AMOUNTS, ODD_AMOUNTS),
+        "revenue": one(AMOUNTS, ODD_AMOUNTS),
+        "currency": one(["EUR", "usd"], ["EU", "EURO", "€UR", "E1R", 5, " EUR"]),
+        "order_id": one(NAMES, ODD_NAMES),
+        "orderId": one(NAMES, ODD_NAMES),
+        "products": one([[product], [], [product, {}]], [product, [5], [[product]], "x"]),
+        "email": one(EMAILS, ODD_EMAILS),
+        "source": one(NAMES, ODD_NAMES),
+        "currency ": {"price": []},
+    }
+    return {name: value for name, value in given.items() if made.random() < 0.7}
+
+
+@pytest.mark.parametrize("odd", [0.0, 0.15])
+def test_what_is_wrong_in_purchases_and_leads_is_said_as_python_says_it(odd: float) -> None:
+    made, asked = random.Random(7), []
+
+    def judge(name: str, properties: str | None) -> str | None:
+        asked.append(name)
+        return violations(name, properties)
+
+    using = plain.decoder(LIMITS, SCRUBBER, PURCHASES, LEADS, KNOWN, judge)
+    said, count = 0, 4000
+    for _ in range(count):
+        properties = shopped(made, odd) if made.random() < 0.95 else None
+        name = made.choice(sorted(PURCHASES | LEADS))
+        body = text(EVENT | {"event": name, "properties": properties, "context": None})
+        found = compiled(body, "track", using)
+        assert found == in_python(body, "track"), body
+        said += found[0][24] is not None
+    missing = sum(name in LEADS for name in asked)  # a lead needs an address
+    assert said > 200
+    assert len(asked) < count * (0.5 if odd else 0.05) + missing
+
+
 def test_a_body_names_its_key_and_its_visitor() -> None:
     found = decoder().single(text(EVENT | {"writeKey": "wk"}), "track")
     assert found and (found.key, found.visitor, found.count) == ("wk", "a", 1)
@@ -404,7 +460,8 @@ def test_an_error_of_what_is_asked_comes_through() -> None:
         asked = {"scrub": SCRUBBER.text, "judge": violations, "is_bot": bots.known} | {name: fails}
         using = Decoder(
             event_bytes=9999, message_id_chars=99, batch_events=9, depth=9, skew_ms=9,
-            scrub_all=True, harmless=set(), known=KNOWN, **asked,
+            scrub_all=True, harmless=set(), purchases=frozenset(), leads=frozenset(),
+            known=KNOWN, **asked,
         )  # fmt: skip
         item = EVENT | {"event": "Lead", "context": {"userAgent": "x"}}
         found = using.single(text(item), "track")
