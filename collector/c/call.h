@@ -269,8 +269,9 @@ static Item *one_more(Call *call) {
 /* The body of /v1/track and its like. */
 static bool read_single(Call *call, Place at, Place end, enum kind kind, const Limits *limits) {
   Item *item = one_more(call);
+  if (!item || (size_t)(end - at) > limits->event_bytes) return false;
   at = skip_space(at, end);
-  if (!item || at == end || (size_t)(end - at) > limits->event_bytes) return false;
+  if (at == end) return false;
   if (!(at = read_item(at, end, limits->levels, item)) || skip_space(at, end) != end) return false;
   item->kind = kind;
   call->key = item->texts[WRITE_KEY];

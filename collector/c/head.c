@@ -12,6 +12,7 @@ enum slot { SKIPPED, LENGTH, QUERY, FORWARDED, COOKIES, AGENT, REFERER, REQUEST_
 
 #define MOST_PARTS 24 /* lines that may differ, more than any client has */
 #define MOST_DIGITS 7
+#define LONGEST 4096 /* bytes of a head: far below what aiohttp takes */
 
 typedef struct {
   const char *at;
@@ -69,10 +70,12 @@ static PyObject *text_of(const Head *self, const Span *values, enum slot wanted)
   if (!found) return Py_NewRef(Py_None);
   PyObject *text = PyUnicode_New(size, 127);
   if (!text) return NULL;
-  char *to = (char *)PyUnicode_1BYTE_DATA(text), *begin = to;
+  char *to = (char *)PyUnicode_1BYTE_DATA(text);
+  bool first = true;
   for (int i = 0; i < self->count && found; i++) {
     if (self->slots[i] != wanted) continue;
-    if (to != begin) memcpy(to, between, (size_t)gap), to += gap;
+    if (!first) memcpy(to, between, (size_t)gap), to += gap;
+    first = false;
     memcpy(to, values[i].at, (size_t)values[i].size);
     to += values[i].size;
     found--;
@@ -82,10 +85,11 @@ static PyObject *text_of(const Head *self, const Span *values, enum slot wanted)
 
 /* match(data) -> (body, query, forwarded, cookies, agent, referer, request_id), or None. */
 static PyObject *match(Head *self, PyObject *data) {
-  char *at, *end;
+  char *at, *begin, *end;
   Py_ssize_t size, length = 0;
   Span values[MOST_PARTS];
   if (PyBytes_AsStringAndSize(data, &at, &size) < 0) return NULL;
+  begin = at;
   end = at + size;
   for (int i = 0;; i++) {
     PyObject *piece = PyTuple_GET_ITEM(self->pieces, i);
@@ -98,7 +102,7 @@ static PyObject *match(Head *self, PyObject *data) {
     if (self->slots[i] == LENGTH) length = number_in(values[i]);
     else if (self->slots[i] != QUERY) values[i] = stripped(values[i]);
   }
-  if (end - at != length) Py_RETURN_NONE;
+  if (end - at != length || at - begin > LONGEST) Py_RETURN_NONE;
   PyObject *found = PyTuple_New(SLOTS - 1);
   if (!found) return NULL;
   for (int slot = QUERY; slot < SLOTS; slot++) {

@@ -30,7 +30,7 @@ from collector.wire import segment
 from collector.wire.message import ANONYMOUS_ID, Client, Request
 from collector.wire.table import Route
 
-_LONGEST = 4096  # bytes of a head that is worth keeping
+_LONGEST = 4096  # bytes of a head: no more is remembered, or recalled past aiohttp's limits
 _START = 10  # bytes that choose the heads to compare with: method and path, roughly
 _STARTS, _PER_START = 64, 16
 _BURST, _PER_S = 32, 20  # heads learned; each takes about 1 ms, and strangers can send many
@@ -228,7 +228,7 @@ class Expression:
 
     def match(self, data: bytes, /) -> Sent | None:
         found = self._expression.match(data)
-        if found is None:
+        if found is None or found.end() > _LONGEST:
             return None
         body, length = data[found.end() :], 0
         said: dict[int, str] = {}

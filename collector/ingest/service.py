@@ -99,10 +99,11 @@ class Service:
             or len(body) > self.max_body
         ):
             return False
+        client = head.request.client
+        referer = client.referer if referer is None else referer
         found = protocol.plain(decoder, head.route.kind, body, query, referer)
         if found is None:
             return False
-        client = head.request.client
         key = head.key or found.key
         cookies = client.cookies if cookies is None else cookies
         site = self._sites.plain(key, client.origin)
@@ -135,7 +136,8 @@ class Service:
                 gate.admit_key(key or site.name, address, len(rows))
             refuse = self._unavailable[protocol]
             answer = protocol.answer([], len(rows))
-            self._writer.submit(rows, [], len(body) + 512, reply, answer, refuse)
+            size = len(body) + len(query or "") + 512
+            self._writer.submit(rows, [], size, reply, answer, refuse)
             metrics.accepted_events += len(rows)
         except (Overloaded, Refused) as error:
             self._refused(protocol, error, reply)
@@ -222,7 +224,8 @@ class Service:
         # What waits for the disk is the events and the answer alone, nothing of the request: the
         # next one is parsed in memory that is still in the cache.
         answer = call.reply if call.reply and taken else protocol.answer(call.refused, taken)
-        size, refuse = len(request.body) + 512, self._unavailable[protocol]
+        refuse = self._unavailable[protocol]
+        size = len(request.body) + len(request.url.raw_query_string) + 512
         self._writer.submit(events, rejects, size, reply, answer, refuse)
         self.metrics.accepted_events += len(events)
 

@@ -47,13 +47,11 @@ class Client(msgspec.Struct, frozen=True, gc=False):
 
     @classmethod
     def of(cls, headers: MultiMapping[str]) -> "Client":
-        forwarded = headers.get(FORWARDED_FOR, "")
-        if forwarded:  # a proxy may add a line of its own below the visitor's
-            forwarded = ",".join(headers.getall(FORWARDED_FOR))
         return cls(
             headers.get(ORIGIN),
             headers.get(SEC_GPC) == "1",
-            forwarded,
+            # A proxy may add a line of its own below the visitor's.
+            ",".join(headers.getall(FORWARDED_FOR, ())),
             cls.agent(headers.get(USER_AGENT)),
             headers.get(REFERER),
             headers.get(DNT) == "1",

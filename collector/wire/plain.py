@@ -12,6 +12,8 @@ from collector.config import Limits
 from collector.wire import bots, native
 from collector.wire.scrub import Scrubber
 
+_LARGEST = 2**62
+
 
 def decoder(
     limits: Limits,
@@ -27,11 +29,11 @@ def decoder(
     if not COMPILED:
         return None
     return Decoder(
-        event_bytes=limits.event_bytes,
-        message_id_chars=limits.message_id_chars,
-        batch_events=limits.batch_events,
-        depth=limits.depth,
-        skew_ms=int(limits.clock_skew_s * 1000),
+        event_bytes=min(limits.event_bytes, _LARGEST),
+        message_id_chars=min(limits.message_id_chars, _LARGEST),
+        batch_events=min(limits.batch_events, _LARGEST),
+        depth=min(limits.depth, 1000),
+        skew_ms=int(min(limits.clock_skew_s * 1000, _LARGEST)),
         scrub=scrubber.text,
         scrub_all=scrubber.own,
         harmless=scrubber.harmless,

@@ -174,6 +174,11 @@ def test_compiled_code_and_the_expression_say_the_same_of_everything():
             b"X-Forwarded-For:  192.0.2.1 \r\nCookie: a=b\r\nX-Forwarded-For: 192.0.2.2\r\n"
             b"User-Agent: b \r\nReferer: \r\nCookie: c=d\r\nCF-Ray: 5\r\nX-Request-Id: r",
         ),
+        POST.replace(
+            b"User-Agent: b",
+            b"Cookie: \r\nX-Forwarded-For: \r\nCookie: \r\nCookie: a=b\r\n"
+            b"X-Forwarded-For: 192.0.2.1",
+        ),
     ]
     agreed = 0
     for data in shown:
@@ -202,3 +207,32 @@ def test_compiled_code_and_the_expression_say_the_same_of_everything():
 def test_a_shape_that_is_none_is_an_error(pieces, slots):
     with pytest.raises(ValueError, match=r"expected pieces|no such slot"):
         compiled.Head(pieces, slots)
+
+
+def test_several_lines_of_a_header_are_one_list_as_the_parser_has_it():
+    data = POST.replace(b"User-Agent: b", b"X-Forwarded-For: \r\nX-Forwarded-For: 192.0.2.1")
+    for _ in range(2):
+        data = data.replace(b"Content", b"Cookie: \r\nContent")
+    request = recalled(data, data)
+    assert (request.client.forwarded, request.client.cookies) == (",192.0.2.1", "; ")
+    _, *fields = data.partition(b"\r\n\r\n")[0].decode().split("\r\n")
+    assert request.client == Client.of(CIMultiDict(field.split(": ") for field in fields))
+
+
+def test_no_head_is_recalled_that_aiohttp_would_find_too_long():
+    for shown, old, new in (
+        (GET, b"k=1", b"k=" + b"1" * 4096),
+        (POST, b": b", b": " + b"b" * 4096),
+    ):
+        assert learned(shown).recall(shown.replace(old, new)) is None
+
+
+async def test_a_gif_s_page_may_stand_in_a_header_of_any_spelling(idle, talk):
+    await idle.start()
+    for number in range(2):
+        head = (
+            f"GET /c.gif?k={idle.key}&id=m{number} HTTP/1.1\r\nHost: a\r\n"
+            "REFERER: https://shop.example/p\r\n\r\n"
+        )
+        await talk(idle.port, head.encode())
+    assert [row["url"] for row in idle.rows()] == ["https://shop.example/p"] * 2

@@ -309,6 +309,7 @@ def test_the_limits_hold() -> None:
     assert compiled(text(padded), "track", using) is None
     assert compiled(text({"batch": [padded]}), None, using) is None
     assert compiled(text(EVENT | {"messageId": "m" * 9, "properties": {}}), "track", using) is None
+    assert compiled(b" " * 400 + text(EVENT | {"properties": {}}), "track", using) is None
     two, three = ({"batch": [EVENT | {"properties": {}}] * n} for n in (2, 3))
     assert compiled(text(two), None, using)
     assert compiled(text(three), None, using) is None
@@ -316,6 +317,18 @@ def test_the_limits_hold() -> None:
         deep = EVENT | {"properties": json.loads('{"a":' * levels + "1" + "}" * levels)}
         assert (compiled(text(deep), "track", using) is not None) == fits
         assert (in_python(text(deep), "track", small) is not None) == fits
+
+
+def test_any_limit_that_the_settings_take_is_taken() -> None:
+    vast = Limits(
+        event_bytes=2**64,
+        message_id_chars=2**64,
+        batch_events=2**64,
+        depth=2**40,
+        clock_skew_s=1e300,
+    )
+    assert compiled(text(EVENT), "track", decoder(vast))
+    assert decoder(Limits(clock_skew_s=float("inf")))
 
 
 def test_what_is_taken_out_of_an_address_is_left_to_python() -> None:
