@@ -43,6 +43,8 @@ def raw(answer: Answer, origin: str | None) -> bytes:
         return _ok(second, origin)
     if answer is native.PIXEL:
         return _pixel(second, origin)
+    if answer.status == 503:  # at an overload many, and all the same
+        return _again(second, origin, answer)
     return _head(answer, origin, second) + answer.body
 
 
@@ -61,6 +63,11 @@ def _ok(second: int, origin: str | None) -> bytes:
 @lru_cache(maxsize=64)
 def _pixel(second: int, origin: str | None) -> bytes:
     return _head(native.PIXEL, origin, second) + native.PIXEL.body
+
+
+@lru_cache(maxsize=64)
+def _again(second: int, origin: str | None, answer: Answer) -> bytes:
+    return _head(answer, origin, second) + answer.body
 
 
 def _head(answer: Answer, origin: str | None, second: int) -> bytes:

@@ -52,6 +52,7 @@ class Service:
         self._sites = sites
         self._writer = writer
         self._watch = AddressWatch()
+        self._overloaded: dict[tuple[Callable[[Refused], Answer], str], Answer] = {}
         self.configure(config, visitors)
 
     def configure(self, config: Config, visitors: Visitors) -> None:
@@ -95,10 +96,15 @@ class Service:
             or not head.plain
             or protocol.plain is None
             or self.suppressed.hashes
-            or self._writer.full
             or len(body) > self.max_body
         ):
             return False
+        metrics = self.metrics
+        if self._writer.full:  # before any work: under overload refusing must be cheap
+            metrics.received_requests += 1
+            metrics.received_bytes += len(body)
+            self._refused(protocol, Overloaded(self._writer.why), reply)
+            return True
         client = head.request.client
         referer = client.referer if referer is None else referer
         found = protocol.plain(decoder, head.route.kind, body, query, referer)
@@ -128,7 +134,7 @@ class Service:
         )
         if rows is None:
             return False
-        metrics, gate = self.metrics, self._gate
+        gate = self._gate
         try:
             if gate.counts_addresses:
                 gate.admit_address(address)
@@ -166,7 +172,14 @@ class Service:
     def _refused(self, protocol: Protocol, error: Overloaded | Refused, reply: Reply) -> None:
         if isinstance(error, Overloaded):
             self.metrics.overloaded_requests += 1
-            reply(protocol.error(Refused(503, "overloaded", f"{error}; try again")))
+            said = protocol.error, str(error)
+            answer = self._overloaded.get(said)
+            if answer is None:
+                if len(self._overloaded) >= 64:
+                    self._overloaded.clear()
+                refused = Refused(503, "overloaded", f"{error}; try again")
+                answer = self._overloaded[said] = protocol.error(refused)
+            reply(answer)
         else:
             self.metrics.refused_requests += 1
             self.metrics.limited_requests += error.status == 429
