@@ -111,19 +111,13 @@ class Service:
         if found is None:
             return False
         key = head.key or found.key
-        cookies = client.cookies if cookies is None else cookies
         site = self._sites.plain(key, client.origin)
-        if site is None or (
-            protocol.cookie
-            and not self._visitors.known(
-                client.cookies if cookies is None else cookies, found.visitor
-            )
-        ):
+        cookies = client.cookies if cookies is None else cookies
+        if site is None or (protocol.cookie and not self._visitors.known(cookies, found.visitor)):
             return False
         agent = client.user_agent if agent is None else Client.agent(agent)
-        address, ip = self._addresses.place(
-            peer, client.forwarded if forwarded is None else forwarded
-        )
+        forwarded = client.forwarded if forwarded is None else forwarded
+        address, ip = self._addresses.place(peer, forwarded)
         rows = found.rows(
             site.name,
             clock.now_ms(),
