@@ -18,14 +18,6 @@ from pysqlite3 import dbapi2 as sqlite
 from tests.faults.harness import free_port
 from tests.test_run import ROOT
 
-# Without the finder of the checkout's own installation, which would bring its compiled part.
-ALONE = """
-import sys
-sys.meta_path = [one for one in sys.meta_path if "editable" not in repr(one).lower()]
-from collector.cli import main
-main()
-"""
-
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -81,7 +73,7 @@ def test_without_a_compiler_it_takes_events_all_the_same_and_says_that_it_is_slo
     unpacked, port = tmp_path / "unpacked", free_port()
     zipfile.ZipFile(made).extractall(unpacked)
     assert not list(unpacked.rglob("*.so"))
-    command = [sys.executable, "-c", ALONE, "serve", "--data", str(tmp_path / "data")]
+    command = [sys.executable, "-m", "collector", "serve", "--data", str(tmp_path / "data")]
     command += ["--listen", f"127.0.0.1:{port}", "--admin", f"127.0.0.1:{free_port()}"]
     settings = tmp_path / "collector.toml"
     settings.write_text('[[site]]\nname = "shop"\nkey = "wk_of_the_wheel"\n')

@@ -194,7 +194,11 @@ def main(arguments: list[str]) -> None:
     path, lanes, limit_s, cache_mb = arguments
     answers = os.dup(1)
     os.dup2(2, 1)  # what is printed is no answer
-    asyncio.run(_serve(Path(path), int(lanes), float(limit_s), int(cache_mb), answers))
+    try:
+        asyncio.run(_serve(Path(path), int(lanes), float(limit_s), int(cache_mb), answers))
+    except BaseException:  # the readers' threads would keep it from ending
+        logging.exception("the reading process")
+        os._exit(1)
 
 
 async def _serve(path: Path, lanes: int, limit_s: float, cache_mb: int, answers: int) -> None:
