@@ -14,12 +14,11 @@ class Row:
     rare: int
 
 class Plain:
-    """A request understood: its write key, who the visitor is by the last event that says so, and
-    how many events it has."""
+    """A request understood: its write key, and who the visitor is by the last event that says
+    so."""
 
     key: str | None
     visitor: str | None
-    count: int
 
     def rows(
         self,

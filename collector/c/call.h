@@ -150,26 +150,31 @@ static Place read_integrations(Place at, Place end, int levels) {
   return nothing ? at : NULL;
 }
 
-static int text_number(Span key) {
+/* An event's fields: the texts, and behind them these. */
+enum field { PROPERTIES = TEXTS, TRAITS, CONTEXT, TIMESTAMP, SENT_AT, INTEGRATIONS, OTHER };
+
+static int field_of(Span key) {
   switch (key.size) {
     case 4:
-      return IS("type") ? TYPE : IS("name") ? NAME : TEXTS;
+      return IS("type") ? TYPE : IS("name") ? NAME : OTHER;
     case 5:
-      return IS("event") ? EVENT : TEXTS;
+      return IS("event") ? EVENT : OTHER;
     case 6:
-      return IS("userId") ? USER_ID : TEXTS;
+      return IS("userId") ? USER_ID : IS("traits") ? TRAITS : IS("sentAt") ? SENT_AT : OTHER;
     case 7:
-      return IS("groupId") ? GROUP_ID : TEXTS;
+      return IS("context") ? CONTEXT : IS("groupId") ? GROUP_ID : OTHER;
     case 8:
-      return IS("writeKey") ? WRITE_KEY : TEXTS;
+      return IS("writeKey") ? WRITE_KEY : OTHER;
     case 9:
-      return IS("messageId") ? MESSAGE_ID : TEXTS;
+      return IS("messageId") ? MESSAGE_ID : IS("timestamp") ? TIMESTAMP : OTHER;
     case 10:
-      return IS("previousId") ? PREVIOUS_ID : TEXTS;
+      return IS("properties") ? PROPERTIES : IS("previousId") ? PREVIOUS_ID : OTHER;
     case 11:
-      return IS("anonymousId") ? ANONYMOUS_ID : TEXTS;
+      return IS("anonymousId") ? ANONYMOUS_ID : OTHER;
+    case 12:
+      return IS("integrations") ? INTEGRATIONS : OTHER;
     default:
-      return TEXTS;
+      return OTHER;
   }
 }
 
@@ -183,33 +188,34 @@ static Place read_item(Place at, Place end, int levels, Item *item) {
   at++;
   levels--;
   while ((at = next_key(at, end, &key, &first)) && key.at) {
-    if (key.escaped) return NULL;
-    int text = text_number(key);
-    if (text < TEXTS) {
-      if (!once(&seen, text)) return NULL;
-      at = read_text(at, end, &item->texts[text]);
-    } else if (IS("properties")) {
-      if (!once(&seen, TEXTS)) return NULL;
-      at = read_object(at, end, levels, &item->properties);
-    } else if (IS("context")) {
-      if (!once(&seen, TEXTS + 1)) return NULL;
-      at = read_context(at, end, levels, item);
-    } else if (IS("traits")) {
-      if (!once(&seen, TEXTS + 2)) return NULL;
-      at = read_object(at, end, levels, &item->traits);
-    } else if (IS("timestamp")) {
-      if (!once(&seen, TEXTS + 3)) return NULL;
-      at = read_moment(at, end, &item->timed, &item->timestamp);
-    } else if (IS("sentAt")) {
-      if (!once(&seen, TEXTS + 4)) return NULL;
-      at = read_moment(at, end, &item->sent, &item->sent_at);
-    } else if (IS("integrations")) {
-      if (!once(&seen, TEXTS + 5)) return NULL;
-      at = read_integrations(at, end, levels);
-    } else {
-      item->opened_category |= IS("category") && *at == '"';
-      item->stamped |= IS("originalTimestamp");
-      at = skip_value(at, end, levels);
+    int field = field_of(key);
+    if (key.escaped || (field != OTHER && !once(&seen, field))) return NULL;
+    switch (field) {
+      case PROPERTIES:
+        at = read_object(at, end, levels, &item->properties);
+        break;
+      case TRAITS:
+        at = read_object(at, end, levels, &item->traits);
+        break;
+      case CONTEXT:
+        at = read_context(at, end, levels, item);
+        break;
+      case TIMESTAMP:
+        at = read_moment(at, end, &item->timed, &item->timestamp);
+        break;
+      case SENT_AT:
+        at = read_moment(at, end, &item->sent, &item->sent_at);
+        break;
+      case INTEGRATIONS:
+        at = read_integrations(at, end, levels);
+        break;
+      case OTHER:
+        item->opened_category |= IS("category") && *at == '"';
+        item->stamped |= IS("originalTimestamp");
+        at = skip_value(at, end, levels);
+        break;
+      default:
+        at = read_text(at, end, &item->texts[field]);
     }
     if (!at) return NULL;
   }

@@ -216,15 +216,9 @@ static PyObject *plain_visitor(PlainObject *self, void *unused) {
   Py_RETURN_NONE;
 }
 
-static PyObject *plain_count(PlainObject *self, void *unused) {
-  (void)unused;
-  return PyLong_FromSize_t(self->call.count);
-}
-
 static PyGetSetDef plain_getset[] = {
     {"key", (getter)plain_key, NULL, NULL, NULL},
     {"visitor", (getter)plain_visitor, NULL, NULL, NULL},
-    {"count", (getter)plain_count, NULL, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL}};
 
 /* What the server knows of the request. */
