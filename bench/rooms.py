@@ -51,7 +51,9 @@ async def rooms(settings: Store | None = None) -> AsyncIterator[Rooms]:
         folder / DATABASE, settings.durability, settings.checkpoint_pages
     )
     try:
-        log = await open_log(database, mark, settings.dedupe_ids, settings.rejected_per_site)
+        log = await open_log(
+            database, mark, settings.dedupe_ids, settings.rejected_per_site, settings.cached_bytes
+        )
         writer = Writer(log, settings, Metrics(), lambda seconds: None)
         writer.start()
         yield Rooms(folder, log, writer)

@@ -83,6 +83,32 @@ class Table:
     def add(self, keys: Iterable[int], first_seq: int, /) -> None: ...
     def remove(self, keys: Sequence[int], first_seq: int, /) -> None: ...
 
+class Inserts:
+    """One batch at a time to the writing thread and back, without the interpreter lock. Made on
+    that thread, right after its connection has loaded this library as an extension; raises
+    RuntimeError where it has not, or where SQLite refuses a statement. Parameters of a statement:
+    1 the batch, 2 seq of its first event, 3 the node's id. `told`: a pipe that gets a byte when a
+    batch is done."""
+
+    def __init__(self, statements: tuple[str, ...], told: int) -> None: ...
+    def put(
+        self, which: int, events: bytes, first_seq: int, count: int, node_id: bytes, mark: int, /
+    ) -> bool:
+        """Have the batch inserted, and its last seq written to the file `mark`. True: `serve` is
+        to be called on the thread. Raises RuntimeError while another is under way."""
+
+    def serve(self) -> None:
+        """Do what is put; returns when told to leave, or after a second with nothing to do."""
+
+    def leave(self) -> None:
+        """Have `serve` return once the batch under way is done."""
+
+    def outcome(self) -> tuple[int, str] | None:
+        """SQLite's extended result code, 0 for a commit, and what it says; None: not done yet."""
+
+    def close(self) -> None:
+        """On the writing thread, before its connection is closed."""
+
 def pack(events: Sequence[Any], astuple: Callable[[Any], tuple[Any, ...]], /) -> tuple[bytes, int]:
     """One array of all rows, `events` being a list of rows and of what `astuple` takes apart, and
     the columns that they need."""

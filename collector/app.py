@@ -33,6 +33,7 @@ from collector.metrics import Exporter, Metrics, resident_bytes
 from collector.persons import Persons
 from collector.store import database as db
 from collector.store.apart import Apart, Lane
+from collector.store.disk import measure_sync
 from collector.store.edges import open_edges
 from collector.store.erasures import Erasures
 from collector.store.log import EventLog, claim, open_log
@@ -219,7 +220,7 @@ class App:
         try:
             self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
             with contextlib.suppress(OSError):  # a full disk is no reason not to start
-                self.sync_s = db.measure_sync(self.data)
+                self.sync_s = measure_sync(self.data)
             self.token = auth.load_or_make_token(self.data, self.config.admin.token)
         except OSError as error:
             raise CollectorError(f"data: {self.data}: {error.strerror}") from None
@@ -236,7 +237,11 @@ class App:
         keys = await self._database.run(db.site_keys, Sites.without_key(self.config.site))
         self.sites = Sites(self.config.site, keys)
         self._log = await open_log(
-            self._database, self._mark, store.dedupe_ids, store.rejected_per_site
+            self._database,
+            self._mark,
+            store.dedupe_ids,
+            store.rejected_per_site,
+            store.cached_bytes,
         )
 
     async def _keep_salts(self) -> None:

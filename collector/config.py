@@ -102,6 +102,15 @@ class Store(Section, frozen=True):
             extra_json_schema={"unit": "pages of 8 KiB"},
         ),
     ] = 2000
+    cached_bytes: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="of the database's newest part, what is left in the system's page cache "
+            "as the file grows; 0: as the system sees fit",
+            extra_json_schema={"unit": "bytes"},
+        ),
+    ] = 536_870_912
     rejected_per_site: Annotated[
         Count, Meta(description="refused events kept per site; the oldest go, counted")
     ] = 10_000

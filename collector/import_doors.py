@@ -65,7 +65,9 @@ async def files(config: Config) -> AsyncIterator[tuple[Files, Metrics, Sites]]:
         try:
             keys = await database.run(db.site_keys, Sites.without_key(config.site))
             sites = Sites(config.site, keys)
-            log = await open_log(database, mark, store.dedupe_ids, store.rejected_per_site)
+            log = await open_log(
+                database, mark, store.dedupe_ids, store.rejected_per_site, store.cached_bytes
+            )
             edges = await open_edges(database, log, frozenset(edge.name for edge in config.edge))
             writer = Writer(log, store, metrics, lambda seconds: None, edges)
             writer.start()

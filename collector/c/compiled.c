@@ -10,7 +10,7 @@ static struct PyModuleDef definition = {
 
 PyMODINIT_FUNC PyInit__compiled(void) {
   PyTypeObject *types[] = {&collector_Row, &collector_Decoder, &collector_Plain, &collector_Head,
-                           &collector_Table};
+                           &collector_Table, &collector_Inserts};
   PyObject *module = PyModule_Create(&definition), *columns = collector_columns();
   if (!module || !columns || PyModule_AddObjectRef(module, "COLUMNS", columns) < 0) return NULL;
   Py_DECREF(columns);

@@ -16,4 +16,7 @@ extern PyTypeObject collector_Head;
 /* table.c */
 extern PyTypeObject collector_Table;
 
+/* inserts.c */
+extern PyTypeObject collector_Inserts;
+
 #endif

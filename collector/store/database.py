@@ -7,7 +7,6 @@ connections write to; one writer is right in any case). Readers are read-only an
 import contextlib
 import functools
 import logging
-import os
 import secrets
 import time
 from collections.abc import Callable
@@ -20,6 +19,8 @@ import msgspec
 from pysqlite3 import dbapi2 as sqlite
 
 from collector.errors import BadRow, CollectorError, Damaged, StoreUnavailable
+from collector.store import inserts
+from collector.store.inserts import Inserts
 
 SQLITE_VERSION: str = sqlite.sqlite_version
 
@@ -52,7 +53,18 @@ class Database:
 
     def __init__(self, connection: aiosqlite.Connection, path: Path) -> None:
         self._connection = connection
+        self.inserts: Inserts | None = None
         self.path = path
+
+    async def begin_inserts(self, statements: tuple[str, ...]) -> None:
+        self.inserts = await inserts.begin(self._connection, statements)
+
+    async def insert(self, put: Inserts, *batch: Any) -> None:
+        """A batch as one transaction. Raises like `run`."""
+        try:
+            await put(*batch)
+        except UNREADABLE as error:
+            raise translate(error, self.path) from error
 
     async def run(
         self,
@@ -66,6 +78,8 @@ class Database:
         interpreter lock (up to 5 ms); its `_execute` is how they all get there. Raises
         StoreUnavailable or BadRow. A cancelled caller does not stop the work.
         """
+        if self.inserts:
+            self.inserts.leave()
         try:
             return cast(T, await on_thread(self._connection, work, *args, **kwargs))
         except UNREADABLE as error:
@@ -76,6 +90,8 @@ class Database:
             await self.run(_fold_back)
         except CollectorError as error:
             log.warning("last checkpoint left undone, nothing is lost: %s", error)
+        if self.inserts:
+            await self.inserts.close()
         await self._connection.close()
 
 
@@ -310,6 +326,10 @@ def translate(error: Exception, path: Path | None = None) -> StoreUnavailable | 
         return Damaged(f"{_UNAVAILABLE[code]} ({error})", path)
     if code in _UNAVAILABLE:
         return StoreUnavailable(f"{_UNAVAILABLE[code]} ({error})")
+    if code == sqlite.SQLITE_CONSTRAINT and "events.seq" in str(error):
+        return StoreUnavailable(
+            "another program wrote to events in collector.db; restart the collector"
+        )
     return BadRow(str(error))
 
 
@@ -377,20 +397,3 @@ def probe(connection: sqlite.Connection) -> None:
     """Find out whether the store can write: commit 64 KiB and take it away again."""
     connection.execute("INSERT OR REPLACE INTO meta VALUES ('probe', hex(zeroblob(32768)))")
     connection.execute("DELETE FROM meta WHERE name = 'probe'")
-
-
-def measure_sync(folder: Path, rounds: int = 8) -> float:
-    """Seconds that the disk takes for one sync: the median of a few, at start."""
-    probe = folder / ".sync-probe"
-    taken = []
-    fd = os.open(probe, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
-    try:
-        for _ in range(rounds):
-            os.write(fd, b"\0" * 4096)
-            started = time.perf_counter()
-            os.fdatasync(fd)
-            taken.append(time.perf_counter() - started)
-    finally:
-        os.close(fd)
-        probe.unlink()
-    return sorted(taken)[rounds // 2]

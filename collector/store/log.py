@@ -25,11 +25,12 @@ import xxhash
 from pysqlite3 import dbapi2 as sqlite
 
 from collector import rows
-from collector.errors import BadRow, CollectorError, StoreUnavailable
+from collector.errors import BadRow, CollectorError
 from collector.event import Event, Reject, identity
 from collector.rows import Entry
 from collector.store import arrivals
 from collector.store import database as db
+from collector.store.disk import PageCache
 from collector.store.window import SEGMENT, Window
 
 log = logging.getLogger(__name__)
@@ -82,7 +83,7 @@ class Appended(msgspec.Struct, frozen=True):
 class _Work(msgspec.Struct, frozen=True):
     """One transaction, ready for the writing thread."""
 
-    insert: str
+    rare: int
     events: bytes | str
     count: int
     first_seq: int
@@ -94,6 +95,11 @@ class _Work(msgspec.Struct, frozen=True):
     rejected_per_site: int
     mark: int
     note: arrivals.Note | None
+
+    @property
+    def alone(self) -> bool:
+        """Events and nothing else: one statement, which is a transaction by itself."""
+        return bool(self.count and not (self.rejects or self.segment or self.note))
 
 
 class EventLog:
@@ -109,8 +115,10 @@ class EventLog:
         mark: int,
         dedupe_ids: int,
         rejected_per_site: int,
+        cached_bytes: int = 0,
     ) -> None:
         self._database = database
+        self._cache = PageCache(database.path, cached_bytes)
         self.node_id = node_id
         self._seen = seen
         self._tail = tail  # hashes of the newest events, not yet in a stored segment
@@ -140,7 +148,7 @@ class EventLog:
         try:
             text = text if fresh is events else None
             work = self._work(fresh, keys, rejects, note and note(fresh), text)
-            expired = await self._database.run(_append, work)
+            expired = await self._store(work)
         except CollectorError:
             self._seen.remove(keys, first)
             raise
@@ -148,7 +156,16 @@ class EventLog:
         self._tail.extend(keys)
         if work.segment:
             del self._tail[:SEGMENT]
+            await self._database.run(self._cache.give_up)
         return Appended(len(fresh), len(events) - len(fresh), expired)
+
+    async def _store(self, work: _Work) -> int:
+        inserts, events = self._database.inserts, work.events
+        if inserts and work.alone and isinstance(events, bytes):
+            batch = work.rare, events, work.first_seq, work.count, self.node_id.encode(), self._mark
+            await self._database.insert(inserts, *batch)
+            return 0
+        return await self._database.run(_append, work)
 
     async def skip_to(self, seq: int) -> None:
         """Go on after number `seq`, which is known to have been given away."""
@@ -186,7 +203,7 @@ class EventLog:
             hashes = (self._tail + array("Q", keys))[:SEGMENT]
             segment = self._seen.pack(segment_seq, hashes)
         return _Work(
-            _INSERT[rare],
+            rare,
             packed,
             len(events),
             self.last_seq + 1,
@@ -216,10 +233,9 @@ def claim(folder: Path) -> int:
 
 
 def _append(connection: sqlite.Connection, work: _Work) -> int:
-    """The transaction. A batch of events alone, the common case, is one statement, which is a
-    transaction by itself: each further one would wait for the interpreter lock again."""
+    """The transaction."""
     expired = 0
-    if work.count and not (work.rejects or work.segment or work.note):
+    if work.alone:
         _insert(connection, work)
     else:
         connection.execute("BEGIN IMMEDIATE")
@@ -250,14 +266,7 @@ def _append(connection: sqlite.Connection, work: _Work) -> int:
 
 
 def _insert(connection: sqlite.Connection, work: _Work) -> None:
-    try:
-        connection.execute(work.insert, (work.events, work.first_seq, work.node_id))
-    except sqlite.IntegrityError as error:
-        if "events.seq" not in str(error):
-            raise
-        raise StoreUnavailable(
-            "another program wrote to events in collector.db; restart the collector"
-        ) from error
+    connection.execute(_INSERT[work.rare], (work.events, work.first_seq, work.node_id))
 
 
 def _write_rejects(connection: sqlite.Connection, work: _Work) -> int:
@@ -279,7 +288,11 @@ def _ids(connection: sqlite.Connection, seqs: list[int]) -> list[bytes]:
 
 
 async def open_log(
-    database: db.Database, mark: int, dedupe_ids: int, rejected_per_site: int
+    database: db.Database,
+    mark: int,
+    dedupe_ids: int,
+    rejected_per_site: int,
+    cached_bytes: int = 0,
 ) -> EventLog:
     """The log with its window read back; `mark` is the file that `claim` opened.
 
@@ -302,7 +315,9 @@ async def open_log(
         last_seq = expected
     seen = Window(dedupe_ids, xxhash.xxh3_64_intdigest(secret))
     tail = await database.run(_read_window, seen, max(1, last_seq - dedupe_ids), last_seq)
-    return EventLog(database, node_id, last_seq, seen, tail, mark, dedupe_ids, rejected_per_site)
+    await database.begin_inserts(tuple(_INSERT.values()))
+    limits = dedupe_ids, rejected_per_site, cached_bytes
+    return EventLog(database, node_id, last_seq, seen, tail, mark, *limits)
 
 
 # The two differ only where one was damaged: the next event then had a number that is taken.

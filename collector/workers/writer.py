@@ -206,6 +206,10 @@ class Writer:
         self.buffered_events -= len(events) + len(rejects)
         self.buffered_bytes -= batch.size
         self._weigh()
+        # The next transaction is under way before they are given: a thousand take 9 ms.
+        asyncio.get_running_loop().call_soon(self._answer, batch, error)
+
+    def _answer(self, batch: Batch, error: CollectorError | None) -> None:
         for reply, answer, refuse in batch.waiting:
             try:
                 reply(answer if error is None else refuse(error))

@@ -180,8 +180,3 @@ async def test_after_a_close_the_one_file_is_all(tmp_path):
     assert not path.with_name("collector.db-wal").exists()
     with closing(sqlite3.connect(tmp_path / "copy.db")) as copy:
         assert copy.execute("SELECT site FROM site_keys").fetchall() == [("shop",)]
-
-
-def test_a_disk_is_measured_and_nothing_left_behind(tmp_path):
-    assert 0 < db.measure_sync(tmp_path, rounds=2) < 10
-    assert list(tmp_path.iterdir()) == []

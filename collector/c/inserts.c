@@ -1,0 +1,249 @@
+/* Batches of events to the database without the interpreter lock; store/inserts.py is its other
+   half. The writing thread waits in `serve`, executes what `put` has left there, and says so by a
+   byte in a pipe: while the loop is busy, each of its waits for the lock took 5 ms, three of them a
+   transaction.
+
+   SQLite is the one that Python's module has within itself. A loadable extension is handed that
+   one's functions, and this library is one: loading it (`sqlite3_extension_init`) is how the
+   functions and the connection come here. */
+#include "compiled.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+typedef struct sqlite3 sqlite3;
+typedef struct sqlite3_stmt sqlite3_stmt;
+typedef void (*Function)(void);
+/* Their places in sqlite3_api_routines, which is only ever added to (sqlite3ext.h). */
+enum {
+  BIND_INT64 = 5,
+  BIND_TEXT = 10,
+  ERRMSG = 53,
+  FINALIZE = 57,
+  GET_AUTOCOMMIT = 60,
+  RESET = 77,
+  STEP = 94,
+  CLEAR_BINDINGS = 118,
+  EXTENDED_ERRCODE = 166,
+  BIND_BLOB64 = 193,
+  PREPARE_V3 = 217
+};
+#define CALL(api, place, result, ...) ((result(*)(__VA_ARGS__))(api)[place])
+enum { OK = 0, BUSY = 5, DONE = 101, PERSISTENT = 1 };
+#define MOST_STATEMENTS 4
+#define IDLE_S 1
+
+static _Thread_local struct {
+  sqlite3 *db;
+  const Function *api;
+} loaded;
+
+__attribute__((visibility("default"))) int sqlite3_extension_init(sqlite3 *db, char **error,
+                                                                  const Function *api) {
+  (void)error;
+  loaded.db = db;
+  loaded.api = api;
+  return OK;
+}
+
+typedef struct {
+  PyObject_HEAD
+  sqlite3 *db;
+  const Function *api;
+  sqlite3_stmt *statements[MOST_STATEMENTS];
+  int told;
+  pthread_mutex_t mutex; /* what follows is both threads' */
+  pthread_cond_t changed;
+  bool serving, leave, waiting, done;
+  PyObject *events, *node_id; /* bytes; given back with the interpreter lock held */
+  Py_ssize_t which;
+  int64_t first_seq, count;
+  int mark, code;
+  char message[256];
+} Inserts;
+
+static void fail(Inserts *self, int code, const char *message) {
+  self->code = code;
+  snprintf(self->message, sizeof self->message, "%s", message);
+}
+
+/* One batch, one statement, which is a transaction by itself. */
+static void execute(Inserts *self) {
+  const Function *api = self->api;
+  sqlite3_stmt *statement = self->statements[self->which];
+  fail(self, OK, "");
+  if (!CALL(api, GET_AUTOCOMMIT, int, sqlite3 *)(self->db)) {
+    fail(self, BUSY, "a transaction was left open");
+    return;
+  }
+  CALL(api, BIND_BLOB64, int, sqlite3_stmt *, int, const void *, uint64_t, void *)
+  (statement, 1, PyBytes_AS_STRING(self->events), (uint64_t)PyBytes_GET_SIZE(self->events), NULL);
+  CALL(api, BIND_INT64, int, sqlite3_stmt *, int, int64_t)(statement, 2, self->first_seq);
+  CALL(api, BIND_TEXT, int, sqlite3_stmt *, int, const char *, int, void *)
+  (statement, 3, PyBytes_AS_STRING(self->node_id), (int)PyBytes_GET_SIZE(self->node_id), NULL);
+  if (CALL(api, STEP, int, sqlite3_stmt *)(statement) != DONE)
+    fail(self, CALL(api, EXTENDED_ERRCODE, int, sqlite3 *)(self->db),
+         CALL(api, ERRMSG, const char *, sqlite3 *)(self->db));
+  CALL(api, RESET, int, sqlite3_stmt *)(statement);
+  CALL(api, CLEAR_BINDINGS, int, sqlite3_stmt *)(statement);
+  if (self->code != OK) return;
+  /* It is committed whatever becomes of the mark, which then only says less. */
+  char seq[24];
+  snprintf(seq, sizeof seq, "%020lld\n", (long long)(self->first_seq + self->count - 1));
+  if (pwrite(self->mark, seq, strlen(seq), 0) < 0) return;
+}
+
+static void serve(Inserts *self) {
+  struct timespec until;
+  pthread_mutex_lock(&self->mutex);
+  for (;;) {
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += IDLE_S;
+    int waited = 0;
+    while (!self->waiting && !self->leave && !waited)
+      waited = pthread_cond_timedwait(&self->changed, &self->mutex, &until);
+    if (!self->waiting) break;
+    pthread_mutex_unlock(&self->mutex);
+    execute(self);
+    pthread_mutex_lock(&self->mutex);
+    self->waiting = false;
+    self->done = true;
+    if (write(self->told, "", 1) < 0) continue; /* full of bytes that nobody has read: told */
+  }
+  self->serving = self->leave = false;
+  pthread_mutex_unlock(&self->mutex);
+}
+
+static PyObject *inserts_serve(Inserts *self, PyObject *unused) {
+  (void)unused;
+  Py_BEGIN_ALLOW_THREADS;
+  serve(self);
+  Py_END_ALLOW_THREADS;
+  Py_RETURN_NONE;
+}
+
+static PyObject *inserts_put(Inserts *self, PyObject *args) {
+  PyObject *events, *node_id;
+  Py_ssize_t which;
+  long long first_seq, count;
+  int mark;
+  if (!PyArg_ParseTuple(args, "nSLLSi", &which, &events, &first_seq, &count, &node_id, &mark))
+    return NULL;
+  if (which < 0 || which >= MOST_STATEMENTS || !self->statements[which] || self->events) {
+    PyErr_SetString(PyExc_RuntimeError, "no such statement, or a batch is under way");
+    return NULL;
+  }
+  pthread_mutex_lock(&self->mutex);
+  bool served = self->serving;
+  self->serving = self->waiting = true;
+  self->events = Py_NewRef(events);
+  self->node_id = Py_NewRef(node_id);
+  self->which = which;
+  self->first_seq = first_seq;
+  self->count = count;
+  self->mark = mark;
+  pthread_cond_signal(&self->changed);
+  pthread_mutex_unlock(&self->mutex);
+  return PyBool_FromLong(!served);
+}
+
+static PyObject *inserts_leave(Inserts *self, PyObject *unused) {
+  (void)unused;
+  pthread_mutex_lock(&self->mutex);
+  self->leave = self->serving;
+  pthread_cond_signal(&self->changed);
+  pthread_mutex_unlock(&self->mutex);
+  Py_RETURN_NONE;
+}
+
+static PyObject *inserts_outcome(Inserts *self, PyObject *unused) {
+  (void)unused;
+  pthread_mutex_lock(&self->mutex);
+  bool done = self->done;
+  self->done = false;
+  pthread_mutex_unlock(&self->mutex);
+  if (!done) Py_RETURN_NONE;
+  Py_CLEAR(self->events);
+  Py_CLEAR(self->node_id);
+  return Py_BuildValue("iN", self->code,
+                       PyUnicode_DecodeUTF8(self->message, (Py_ssize_t)strlen(self->message),
+                                            "replace"));
+}
+
+static PyObject *inserts_close(Inserts *self, PyObject *unused) {
+  (void)unused;
+  for (size_t i = 0; i < MOST_STATEMENTS; i++) {
+    if (self->statements[i]) CALL(self->api, FINALIZE, int, sqlite3_stmt *)(self->statements[i]);
+    self->statements[i] = NULL;
+  }
+  Py_RETURN_NONE;
+}
+
+static void inserts_dealloc(Inserts *self) {
+  Py_XDECREF(inserts_close(self, NULL));
+  Py_XDECREF(self->events);
+  Py_XDECREF(self->node_id);
+  pthread_cond_destroy(&self->changed);
+  pthread_mutex_destroy(&self->mutex);
+  PyObject_Free(self);
+}
+
+static bool prepare(Inserts *self, PyObject *texts) {
+  Py_ssize_t count = PyTuple_GET_SIZE(texts);
+  for (Py_ssize_t i = 0; i < count && i < MOST_STATEMENTS; i++) {
+    const char *text = PyUnicode_AsUTF8(PyTuple_GET_ITEM(texts, i));
+    if (!text) return false;
+    if (CALL(self->api, PREPARE_V3, int, sqlite3 *, const char *, int, unsigned, sqlite3_stmt **,
+             const char **)(self->db, text, -1, PERSISTENT, &self->statements[i], NULL)) {
+      PyErr_SetString(PyExc_RuntimeError,
+                      CALL(self->api, ERRMSG, const char *, sqlite3 *)(self->db));
+      return false;
+    }
+  }
+  return true;
+}
+
+static PyObject *inserts_new(PyTypeObject *type, PyObject *args, PyObject *names) {
+  static char *keywords[] = {"statements", "told", NULL};
+  PyObject *statements;
+  int told;
+  if (!PyArg_ParseTupleAndKeywords(args, names, "O!i", keywords, &PyTuple_Type, &statements,
+                                   &told))
+    return NULL;
+  if (!loaded.db) {
+    PyErr_SetString(PyExc_RuntimeError, "not loaded by a connection of this thread");
+    return NULL;
+  }
+  Inserts *self = (Inserts *)PyType_GenericAlloc(type, 0);
+  if (!self) return NULL;
+  self->db = loaded.db;
+  self->api = loaded.api;
+  loaded.db = NULL;
+  self->told = told;
+  pthread_cond_init(&self->changed, NULL);
+  pthread_mutex_init(&self->mutex, NULL);
+  if (prepare(self, statements)) return (PyObject *)self;
+  Py_DECREF(self);
+  return NULL;
+}
+
+#define METHOD(name, how) \
+  { #name, (PyCFunction)inserts_##name, how, NULL }
+
+static PyMethodDef methods[] = {METHOD(put, METH_VARARGS),  METHOD(serve, METH_NOARGS),
+                                METHOD(leave, METH_NOARGS), METHOD(outcome, METH_NOARGS),
+                                METHOD(close, METH_NOARGS), {NULL, NULL, 0, NULL}};
+
+PyTypeObject collector_Inserts = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "collector._compiled.Inserts",
+    .tp_basicsize = sizeof(Inserts),
+    .tp_dealloc = (destructor)inserts_dealloc,
+    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_new = inserts_new,
+    .tp_methods = methods,
+};
