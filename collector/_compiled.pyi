@@ -88,9 +88,12 @@ class Inserts:
     that thread, right after its connection has loaded this library as an extension; raises
     RuntimeError where it has not, or where SQLite refuses a statement. Parameters of a statement:
     1 the batch, 2 seq of its first event, 3 the node's id. `told`: a pipe that gets a byte when a
-    batch is done."""
+    batch is done. The connection folds the write-ahead log back itself only from `limit` pages
+    on, or when it is to `finish`."""
 
-    def __init__(self, statements: tuple[str, ...], told: int) -> None: ...
+    pages: int  # in the write-ahead log after the last commit
+
+    def __init__(self, statements: tuple[str, ...], told: int, limit: int) -> None: ...
     def put(
         self, which: int, events: bytes, first_seq: int, count: int, node_id: bytes, mark: int, /
     ) -> bool:
@@ -105,6 +108,9 @@ class Inserts:
 
     def outcome(self) -> tuple[int, str] | None:
         """SQLite's extended result code, 0 for a commit, and what it says; None: not done yet."""
+
+    def finish(self) -> None:
+        """Have the next commit fold back what is left, so that the log can begin anew."""
 
     def close(self) -> None:
         """On the writing thread, before its connection is closed."""

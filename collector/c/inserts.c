@@ -7,9 +7,12 @@
    one's functions, and this library is one: loading it (`sqlite3_extension_init`) is how the
    functions and the connection come here. */
 #include "compiled.h"
+#include "structmember.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -30,11 +33,13 @@ enum {
   STEP = 94,
   CLEAR_BINDINGS = 118,
   EXTENDED_ERRCODE = 166,
+  WAL_HOOK = 175,
+  WAL_CHECKPOINT_V2 = 191,
   BIND_BLOB64 = 193,
   PREPARE_V3 = 217
 };
 #define CALL(api, place, result, ...) ((result(*)(__VA_ARGS__))(api)[place])
-enum { OK = 0, BUSY = 5, DONE = 101, PERSISTENT = 1 };
+enum { OK = 0, PASSIVE = 0, BUSY = 5, DONE = 101, PERSISTENT = 1 };
 #define MOST_STATEMENTS 4
 #define IDLE_S 1
 
@@ -57,6 +62,9 @@ typedef struct {
   const Function *api;
   sqlite3_stmt *statements[MOST_STATEMENTS];
   int told;
+  int pages, limit; /* in the write-ahead log, and at how many it is folded back here */
+  atomic_bool finish;
+  bool hooked;
   pthread_mutex_t mutex; /* what follows is both threads' */
   pthread_cond_t changed;
   bool serving, leave, waiting, done;
@@ -66,6 +74,23 @@ typedef struct {
   int mark, code;
   char message[256];
 } Inserts;
+
+/* After each commit of this connection: in SQLite's own, folding back is done here and now, with
+   two syncs. Here another connection does it meanwhile (store/folding.py), and what is left for
+   this one is the rest, without which the write-ahead log cannot begin anew. */
+static int committed(void *given, sqlite3 *db, const char *name, int pages) {
+  Inserts *self = given;
+  self->pages = pages;
+  if (pages >= self->limit || atomic_exchange(&self->finish, false))
+    CALL(self->api, WAL_CHECKPOINT_V2, int, sqlite3 *, const char *, int, int *, int *)
+    (db, name, PASSIVE, NULL, NULL);
+  return OK;
+}
+
+static void hook(Inserts *self, int (*called)(void *, sqlite3 *, const char *, int)) {
+  CALL(self->api, WAL_HOOK, void *, sqlite3 *, int (*)(void *, sqlite3 *, const char *, int), void *)
+  (self->db, called, self);
+}
 
 static void fail(Inserts *self, int code, const char *message) {
   self->code = code;
@@ -175,8 +200,16 @@ static PyObject *inserts_outcome(Inserts *self, PyObject *unused) {
                                             "replace"));
 }
 
+static PyObject *inserts_finish(Inserts *self, PyObject *unused) {
+  (void)unused;
+  atomic_store(&self->finish, true);
+  Py_RETURN_NONE;
+}
+
 static PyObject *inserts_close(Inserts *self, PyObject *unused) {
   (void)unused;
+  if (self->hooked) hook(self, NULL);
+  self->hooked = false;
   for (size_t i = 0; i < MOST_STATEMENTS; i++) {
     if (self->statements[i]) CALL(self->api, FINALIZE, int, sqlite3_stmt *)(self->statements[i]);
     self->statements[i] = NULL;
@@ -209,11 +242,11 @@ static bool prepare(Inserts *self, PyObject *texts) {
 }
 
 static PyObject *inserts_new(PyTypeObject *type, PyObject *args, PyObject *names) {
-  static char *keywords[] = {"statements", "told", NULL};
+  static char *keywords[] = {"statements", "told", "limit", NULL};
   PyObject *statements;
-  int told;
-  if (!PyArg_ParseTupleAndKeywords(args, names, "O!i", keywords, &PyTuple_Type, &statements,
-                                   &told))
+  int told, limit;
+  if (!PyArg_ParseTupleAndKeywords(args, names, "O!ii", keywords, &PyTuple_Type, &statements,
+                                   &told, &limit))
     return NULL;
   if (!loaded.db) {
     PyErr_SetString(PyExc_RuntimeError, "not loaded by a connection of this thread");
@@ -225,11 +258,16 @@ static PyObject *inserts_new(PyTypeObject *type, PyObject *args, PyObject *names
   self->api = loaded.api;
   loaded.db = NULL;
   self->told = told;
+  self->limit = limit;
   pthread_cond_init(&self->changed, NULL);
   pthread_mutex_init(&self->mutex, NULL);
-  if (prepare(self, statements)) return (PyObject *)self;
-  Py_DECREF(self);
-  return NULL;
+  if (!prepare(self, statements)) {
+    Py_DECREF(self);
+    return NULL;
+  }
+  hook(self, committed);
+  self->hooked = true;
+  return (PyObject *)self;
 }
 
 #define METHOD(name, how) \
@@ -237,7 +275,11 @@ static PyObject *inserts_new(PyTypeObject *type, PyObject *args, PyObject *names
 
 static PyMethodDef methods[] = {METHOD(put, METH_VARARGS),  METHOD(serve, METH_NOARGS),
                                 METHOD(leave, METH_NOARGS), METHOD(outcome, METH_NOARGS),
-                                METHOD(close, METH_NOARGS), {NULL, NULL, 0, NULL}};
+                                METHOD(finish, METH_NOARGS), METHOD(close, METH_NOARGS),
+                                {NULL, NULL, 0, NULL}};
+
+static PyMemberDef members[] = {{"pages", T_INT, offsetof(Inserts, pages), READONLY, NULL},
+                                {NULL, 0, 0, 0, NULL}};
 
 PyTypeObject collector_Inserts = {
     PyVarObject_HEAD_INIT(NULL, 0).tp_name = "collector._compiled.Inserts",
@@ -246,4 +288,5 @@ PyTypeObject collector_Inserts = {
     .tp_flags = Py_TPFLAGS_DEFAULT,
     .tp_new = inserts_new,
     .tp_methods = methods,
+    .tp_members = members,
 };

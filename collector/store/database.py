@@ -1,7 +1,7 @@
 """The database file: opened, migrated, looked at, set aside when damaged.
 
-One connection writes and checkpoints (SQLite before 3.51.3 can corrupt a WAL database that two
-connections write to; one writer is right in any case). Readers are read-only and short.
+One connection writes; another folds the write-ahead log back beside it (folding.py). Readers are
+read-only and short.
 """
 
 import contextlib
@@ -57,7 +57,7 @@ class Database:
         self.path = path
 
     async def begin_inserts(self, statements: tuple[str, ...]) -> None:
-        self.inserts = await inserts.begin(self._connection, statements)
+        self.inserts = await inserts.begin(self._connection, self.path, statements)
 
     async def insert(self, put: Inserts, *batch: Any) -> None:
         """A batch as one transaction. Raises like `run`."""

@@ -5,6 +5,7 @@ it, and a row that holds one of the names anywhere in its text goes as well.
 """
 
 import contextlib
+import time
 from typing import Any
 
 import msgspec
@@ -30,6 +31,7 @@ OWN = frozenset(
         "rollup_names", "rollup_visitors", "whose", *audiences.OF_PEOPLE,
     }
 )  # fmt: skip
+_PATIENCE_S = 5.0
 _LEAST_CHARS = 6  # a shorter name is found in too much that is none of the person's
 
 
@@ -376,8 +378,13 @@ def fold(connection: sqlite.Connection, rewrite: bool) -> None:
     for what SQLite left behind in pages that it moved rows between."""
     if rewrite:
         connection.execute("VACUUM")
+    until = time.monotonic() + _PATIENCE_S
     with contextlib.suppress(sqlite.OperationalError):
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        # SQLite waits for readers, not for another connection that is folding back.
+        while connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+            if time.monotonic() > until:
+                return
+            time.sleep(0.02)
 
 
 def schema(connection: sqlite.Connection) -> str:

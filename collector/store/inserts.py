@@ -6,12 +6,14 @@ a transaction. All other work goes to the same thread through aiosqlite, in turn
 import asyncio
 import logging
 import os
+from pathlib import Path
 from typing import Any
 
 import aiosqlite
 from pysqlite3 import dbapi2 as sqlite
 
 from collector import compiled
+from collector.store.folding import HARD_LIMIT, Folding
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +22,12 @@ class Inserts:
     """`await inserts(…)` is one transaction, and one at a time; `begin` makes it."""
 
     def __init__(
-        self, connection: aiosqlite.Connection, made: compiled.Inserts, told: int, tell: int
+        self,
+        connection: aiosqlite.Connection,
+        made: compiled.Inserts,
+        told: int,
+        tell: int,
+        folding: Folding,
     ) -> None:
         self._connection = connection
         self._made = made
@@ -28,6 +35,7 @@ class Inserts:
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(told, self._done)
         self._waiting: asyncio.Future[None] | None = None
+        self._folding = folding
         self.leave = made.leave  # the thread, for other work
 
     async def __call__(
@@ -52,6 +60,7 @@ class Inserts:
         outcome, waiting = self._made.outcome(), self._waiting
         if outcome is None or waiting is None or waiting.done():
             return
+        self._folding.look(self._made.pages, self._made.finish)
         code, message = outcome
         if code:
             error = sqlite.DatabaseError(message)
@@ -62,6 +71,7 @@ class Inserts:
 
     async def close(self) -> None:
         """Before the connection is closed, which prepared statements would keep open."""
+        await self._folding.close()
         self.leave()
         await _on(self._connection, self._made.close)
         self._loop.remove_reader(self._pipe[0])
@@ -69,7 +79,9 @@ class Inserts:
             os.close(end)
 
 
-async def begin(connection: aiosqlite.Connection, statements: tuple[str, ...]) -> Inserts | None:
+async def begin(
+    connection: aiosqlite.Connection, path: Path, statements: tuple[str, ...]
+) -> Inserts | None:
     """None where it cannot be had: without the compiled part, or where Python's SQLite loads no
     extensions."""
     if not compiled.COMPILED:
@@ -78,13 +90,13 @@ async def begin(connection: aiosqlite.Connection, statements: tuple[str, ...]) -
     os.set_blocking(told, False)
     os.set_blocking(tell, False)
     try:
-        made = await _on(connection, _load, connection._conn, statements, tell)
+        made, pages = await _on(connection, _load, connection._conn, statements, tell)
     except (AttributeError, sqlite.Error, RuntimeError) as error:
         os.close(told)
         os.close(tell)
         log.warning("batches go to the store the slower way: %s", error)
         return None
-    return Inserts(connection, made, told, tell)
+    return Inserts(connection, made, told, tell, Folding(path, pages))
 
 
 async def _on(connection: aiosqlite.Connection, *work: Any) -> Any:
@@ -94,10 +106,11 @@ async def _on(connection: aiosqlite.Connection, *work: Any) -> Any:
 
 def _load(
     connection: sqlite.Connection, statements: tuple[str, ...], tell: int
-) -> compiled.Inserts:
+) -> tuple[compiled.Inserts, int]:
     connection.enable_load_extension(True)
     try:
         connection.load_extension(compiled.FILE)
     finally:
         connection.enable_load_extension(False)
-    return compiled.Inserts(statements, tell)
+    pages = connection.execute("PRAGMA wal_autocheckpoint").fetchone()[0]
+    return compiled.Inserts(statements, tell, min(HARD_LIMIT * pages, 2**31 - 1)), pages
