@@ -86,19 +86,21 @@ class Table:
 class Inserts:
     """One batch at a time to the writing thread and back, without the interpreter lock. Made on
     that thread, right after its connection has loaded this library as an extension; raises
-    RuntimeError where it has not, or where SQLite refuses a statement. Parameters of a statement:
-    1 the batch, 2 seq of its first event, 3 the node's id. `told`: a pipe that gets a byte when a
-    batch is done. The connection folds the write-ahead log back itself only from `limit` pages
-    on, or when it is to `finish`."""
+    RuntimeError where it has not, or where SQLite refuses a statement.
+
+    Parameters of a statement: 1 the batch, 2 seq of its first event, 3 the node's id. `told`: a
+    pipe that gets a byte when a batch is inserted and when it is synced, which is apart from the
+    commit: into the file `wal`, the write-ahead log's; -1: nothing is synced. The connection folds
+    that log back itself only from `limit` pages on, or when it is to `finish`."""
 
     pages: int  # in the write-ahead log after the last commit
 
-    def __init__(self, statements: tuple[str, ...], told: int, limit: int) -> None: ...
+    def __init__(self, statements: tuple[str, ...], told: int, limit: int, wal: int) -> None: ...
     def put(
         self, which: int, events: bytes, first_seq: int, count: int, node_id: bytes, mark: int, /
     ) -> bool:
-        """Have the batch inserted, and its last seq written to the file `mark`. True: `serve` is
-        to be called on the thread. Raises RuntimeError while another is under way."""
+        """Have the batch inserted, and its last seq written to the file `mark` once it is synced.
+        True: `serve` is to be called on the thread. Raises RuntimeError while another is."""
 
     def serve(self) -> None:
         """Do what is put; returns when told to leave, or after a second with nothing to do."""
@@ -108,6 +110,13 @@ class Inserts:
 
     def outcome(self) -> tuple[int, str] | None:
         """SQLite's extended result code, 0 for a commit, and what it says; None: not done yet."""
+
+    def synced(self) -> tuple[int, int, int]:
+        """How many batches were inserted, how many of them are on disk, and the errno of a sync
+        that failed: none is tried until `recovered`."""
+
+    def recovered(self) -> None:
+        """All that was inserted is on disk by other means."""
 
     def finish(self) -> None:
         """Have the next commit fold back what is left, so that the log can begin anew."""

@@ -9,6 +9,7 @@
 #include "compiled.h"
 #include "structmember.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -27,6 +28,7 @@ enum {
   BIND_INT64 = 5,
   BIND_TEXT = 10,
   ERRMSG = 53,
+  EXEC = 55,
   FINALIZE = 57,
   GET_AUTOCOMMIT = 60,
   RESET = 77,
@@ -42,6 +44,7 @@ enum {
 enum { OK = 0, PASSIVE = 0, BUSY = 5, DONE = 101, PERSISTENT = 1 };
 #define MOST_STATEMENTS 4
 #define IDLE_S 1
+#define FAST_NS 1000000 /* a sync; a slower one is waited for by another thread */
 
 static _Thread_local struct {
   sqlite3 *db;
@@ -68,10 +71,17 @@ typedef struct {
   pthread_mutex_t mutex; /* what follows is both threads' */
   pthread_cond_t changed;
   bool serving, leave, waiting, done;
+  uint64_t inserted, synced; /* batches */
+  int64_t last_seq;          /* of those inserted */
+  int wal, mark, sync_error; /* the write-ahead log's file, -1: nothing is synced; errno */
+  int64_t sync_ns;           /* the last one took */
+  bool syncs, ending;        /* whether there is such a thread, and is to end */
+  pthread_t syncer;
+  pthread_cond_t to_sync;
   PyObject *events, *node_id; /* bytes; given back with the interpreter lock held */
   Py_ssize_t which;
   int64_t first_seq, count;
-  int mark, code;
+  int code;
   char message[256];
 } Inserts;
 
@@ -116,15 +126,79 @@ static void execute(Inserts *self) {
          CALL(api, ERRMSG, const char *, sqlite3 *)(self->db));
   CALL(api, RESET, int, sqlite3_stmt *)(statement);
   CALL(api, CLEAR_BINDINGS, int, sqlite3_stmt *)(statement);
-  if (self->code != OK) return;
-  /* It is committed whatever becomes of the mark, which then only says less. */
-  char seq[24];
-  snprintf(seq, sizeof seq, "%020lld\n", (long long)(self->first_seq + self->count - 1));
-  if (pwrite(self->mark, seq, strlen(seq), 0) < 0) return;
+}
+
+static void tell(const Inserts *self) {
+  if (write(self->told, "", 1) < 0) return; /* full of bytes that nobody has read: told */
+}
+
+/* Have what is inserted on disk; the mutex is held, and let go meanwhile. */
+static void sync_now(Inserts *self) {
+  uint64_t inserted = self->inserted;
+  int64_t last_seq = self->last_seq;
+  int mark = self->mark, error = 0;
+  struct timespec began, ended;
+  pthread_mutex_unlock(&self->mutex);
+  if (self->wal >= 0) {
+    clock_gettime(CLOCK_MONOTONIC, &began);
+    if (fdatasync(self->wal)) error = errno;
+    clock_gettime(CLOCK_MONOTONIC, &ended);
+  }
+  if (!error) {
+    /* They are on disk whatever becomes of the mark, which then only says less. */
+    char seq[24];
+    snprintf(seq, sizeof seq, "%020lld\n", (long long)last_seq);
+    if (pwrite(mark, seq, strlen(seq), 0) < 0) error = 0;
+  }
+  pthread_mutex_lock(&self->mutex);
+  if (self->wal >= 0)
+    self->sync_ns = (ended.tv_sec - began.tv_sec) * INT64_C(1000000000) + ended.tv_nsec - began.tv_nsec;
+  self->sync_error = error;
+  if (!error) self->synced = inserted;
+}
+
+static void *sync_loop(void *given) {
+  Inserts *self = given;
+  pthread_mutex_lock(&self->mutex);
+  while (!self->ending) {
+    if (self->sync_error || self->synced == self->inserted) {
+      pthread_cond_wait(&self->to_sync, &self->mutex);
+      continue;
+    }
+    sync_now(self);
+    tell(self);
+  }
+  pthread_mutex_unlock(&self->mutex);
+  return NULL;
+}
+
+/* An insert has been done; the mutex is held. While syncs are fast the thread does them itself. */
+static void sync_it(Inserts *self) {
+  bool all = self->synced == self->inserted;
+  self->inserted++;
+  self->last_seq = self->first_seq + self->count - 1;
+  if (self->sync_error) return;
+  if (all && (self->sync_ns < FAST_NS || self->wal < 0)) {
+    sync_now(self);
+    return;
+  }
+  if (!self->syncs) self->syncs = !pthread_create(&self->syncer, NULL, sync_loop, self);
+  if (self->syncs)
+    pthread_cond_signal(&self->to_sync);
+  else
+    sync_now(self);
+}
+
+/* What this connection commits within `serve` is synced apart, else by SQLite at each commit. */
+static void synchronous(Inserts *self, const char *level) {
+  if (self->wal >= 0)
+    CALL(self->api, EXEC, int, sqlite3 *, const char *, void *, void *, char **)
+  (self->db, level, NULL, NULL, NULL);
 }
 
 static void serve(Inserts *self) {
   struct timespec until;
+  synchronous(self, "PRAGMA synchronous = NORMAL");
   pthread_mutex_lock(&self->mutex);
   for (;;) {
     clock_gettime(CLOCK_REALTIME, &until);
@@ -136,10 +210,12 @@ static void serve(Inserts *self) {
     pthread_mutex_unlock(&self->mutex);
     execute(self);
     pthread_mutex_lock(&self->mutex);
+    if (self->code == OK) sync_it(self);
     self->waiting = false;
     self->done = true;
-    if (write(self->told, "", 1) < 0) continue; /* full of bytes that nobody has read: told */
+    tell(self);
   }
+  synchronous(self, "PRAGMA synchronous = FULL");
   self->serving = self->leave = false;
   pthread_mutex_unlock(&self->mutex);
 }
@@ -206,8 +282,38 @@ static PyObject *inserts_finish(Inserts *self, PyObject *unused) {
   Py_RETURN_NONE;
 }
 
+static PyObject *inserts_synced(Inserts *self, PyObject *unused) {
+  (void)unused;
+  pthread_mutex_lock(&self->mutex);
+  unsigned long long inserted = self->inserted, synced = self->synced;
+  int error = self->sync_error;
+  pthread_mutex_unlock(&self->mutex);
+  return Py_BuildValue("KKi", inserted, synced, error);
+}
+
+static PyObject *inserts_recovered(Inserts *self, PyObject *unused) {
+  (void)unused;
+  pthread_mutex_lock(&self->mutex);
+  self->synced = self->inserted;
+  self->sync_error = 0;
+  pthread_mutex_unlock(&self->mutex);
+  Py_RETURN_NONE;
+}
+
+static void end_syncer(Inserts *self) {
+  pthread_mutex_lock(&self->mutex);
+  self->ending = true;
+  pthread_cond_signal(&self->to_sync);
+  pthread_mutex_unlock(&self->mutex);
+  if (self->syncs) pthread_join(self->syncer, NULL);
+  self->syncs = false;
+}
+
 static PyObject *inserts_close(Inserts *self, PyObject *unused) {
   (void)unused;
+  Py_BEGIN_ALLOW_THREADS;
+  end_syncer(self);
+  Py_END_ALLOW_THREADS;
   if (self->hooked) hook(self, NULL);
   self->hooked = false;
   for (size_t i = 0; i < MOST_STATEMENTS; i++) {
@@ -222,6 +328,7 @@ static void inserts_dealloc(Inserts *self) {
   Py_XDECREF(self->events);
   Py_XDECREF(self->node_id);
   pthread_cond_destroy(&self->changed);
+  pthread_cond_destroy(&self->to_sync);
   pthread_mutex_destroy(&self->mutex);
   PyObject_Free(self);
 }
@@ -242,11 +349,11 @@ static bool prepare(Inserts *self, PyObject *texts) {
 }
 
 static PyObject *inserts_new(PyTypeObject *type, PyObject *args, PyObject *names) {
-  static char *keywords[] = {"statements", "told", "limit", NULL};
+  static char *keywords[] = {"statements", "told", "limit", "wal", NULL};
   PyObject *statements;
-  int told, limit;
-  if (!PyArg_ParseTupleAndKeywords(args, names, "O!ii", keywords, &PyTuple_Type, &statements,
-                                   &told, &limit))
+  int told, limit, wal;
+  if (!PyArg_ParseTupleAndKeywords(args, names, "O!iii", keywords, &PyTuple_Type, &statements,
+                                   &told, &limit, &wal))
     return NULL;
   if (!loaded.db) {
     PyErr_SetString(PyExc_RuntimeError, "not loaded by a connection of this thread");
@@ -259,7 +366,9 @@ static PyObject *inserts_new(PyTypeObject *type, PyObject *args, PyObject *names
   loaded.db = NULL;
   self->told = told;
   self->limit = limit;
+  self->wal = wal;
   pthread_cond_init(&self->changed, NULL);
+  pthread_cond_init(&self->to_sync, NULL);
   pthread_mutex_init(&self->mutex, NULL);
   if (!prepare(self, statements)) {
     Py_DECREF(self);
@@ -275,7 +384,8 @@ static PyObject *inserts_new(PyTypeObject *type, PyObject *args, PyObject *names
 
 static PyMethodDef methods[] = {METHOD(put, METH_VARARGS),  METHOD(serve, METH_NOARGS),
                                 METHOD(leave, METH_NOARGS), METHOD(outcome, METH_NOARGS),
-                                METHOD(finish, METH_NOARGS), METHOD(close, METH_NOARGS),
+                                METHOD(finish, METH_NOARGS), METHOD(synced, METH_NOARGS),
+                                METHOD(recovered, METH_NOARGS), METHOD(close, METH_NOARGS),
                                 {NULL, NULL, 0, NULL}};
 
 static PyMemberDef members[] = {{"pages", T_INT, offsetof(Inserts, pages), READONLY, NULL},

@@ -20,7 +20,7 @@ from pysqlite3 import dbapi2 as sqlite
 
 from collector.errors import BadRow, CollectorError, Damaged, StoreUnavailable
 from collector.store import inserts
-from collector.store.inserts import Inserts
+from collector.store.inserts import Durable, Inserts
 
 SQLITE_VERSION: str = sqlite.sqlite_version
 
@@ -60,11 +60,28 @@ class Database:
         self.inserts = await inserts.begin(self._connection, self.path, statements)
 
     async def insert(self, put: Inserts, *batch: Any) -> None:
-        """A batch as one transaction. Raises like `run`."""
+        """A batch as one transaction, see `durable`. Raises like `run`."""
         try:
+            if put.failed:
+                await self._recover(put)
             await put(*batch)
         except UNREADABLE as error:
             raise translate(error, self.path) from error
+
+    async def durable(self, future: Durable) -> None:
+        """Raises StoreUnavailable where what was inserted may not be on disk."""
+        try:
+            await future
+        except UNREADABLE as error:
+            raise translate(error, self.path) from error
+
+    async def _recover(self, put: Inserts) -> None:
+        """A sync has failed: bring all into the file, and have the write-ahead log begin anew."""
+        put.leave()
+        (busy, *_) = await on_thread(self._connection, _fold_back)
+        if busy:
+            raise StoreUnavailable("busy (after a sync that failed)")
+        put.recovered()
 
     async def run(
         self,
@@ -78,9 +95,11 @@ class Database:
         interpreter lock (up to 5 ms); its `_execute` is how they all get there. Raises
         StoreUnavailable or BadRow. A cancelled caller does not stop the work.
         """
-        if self.inserts:
-            self.inserts.leave()
         try:
+            if self.inserts:
+                if self.inserts.failed:
+                    await self._recover(self.inserts)
+                self.inserts.leave()
             return cast(T, await on_thread(self._connection, work, *args, **kwargs))
         except UNREADABLE as error:
             raise translate(error, self.path) from error
@@ -279,8 +298,11 @@ def _look_over(connection: sqlite.Connection) -> None:
             connection.execute("ROLLBACK")
 
 
-def _fold_back(connection: sqlite.Connection) -> None:
-    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+def _fold_back(connection: sqlite.Connection) -> tuple[int, int, int]:
+    """Whether something was in the way, and two numbers of pages."""
+    return cast(
+        tuple[int, int, int], connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    )
 
 
 def _rescue(path: Path) -> dict[str, list[Any]]:

@@ -1,11 +1,18 @@
 """Batches of events alone, the common case, to the writing thread and back without the interpreter
 lock (c/inserts.c): while the loop is busy the thread gets it after 5 ms, and needed it three times
 a transaction. All other work goes to the same thread through aiosqlite, in turn.
+
+Their commits are not synced each by itself: what is inserted while a sync is under way is on disk
+with the next one. Nobody is told before; the events are in the log then, and not yet `durable`.
+
+Invariant: after a sync that failed nothing is inserted until the write-ahead log has been folded
+back as a whole and begun anew: what the kernel has of it may not be what the disk has.
 """
 
 import asyncio
 import logging
 import os
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +24,9 @@ from collector.store.folding import HARD_LIMIT, Folding
 
 log = logging.getLogger(__name__)
 
+Durable = asyncio.Future[None]
+_FULL = 2  # of PRAGMA synchronous
+
 
 class Inserts:
     """`await inserts(…)` is one transaction, and one at a time; `begin` makes it."""
@@ -25,16 +35,17 @@ class Inserts:
         self,
         connection: aiosqlite.Connection,
         made: compiled.Inserts,
-        told: int,
-        tell: int,
+        files: tuple[int, int, int],
         folding: Folding,
     ) -> None:
+        """`files`: both ends of the pipe and the write-ahead log, which are closed in the end."""
         self._connection = connection
         self._made = made
-        self._pipe = told, tell
+        self._files = files
         self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(told, self._done)
-        self._waiting: asyncio.Future[None] | None = None
+        self._loop.add_reader(files[0], self._told)
+        self._inserting: asyncio.Future[None] | None = None
+        self._syncing: deque[tuple[int, Durable]] = deque()
         self._folding = folding
         self.leave = made.leave  # the thread, for other work
 
@@ -47,36 +58,62 @@ class Inserts:
         node_id: bytes,
         mark: int,
     ) -> None:
-        """Returns when they are committed and synced, and the last seq is in the file `mark`.
-        Raises SQLite's error, with its code."""
+        """Returns when they are committed; see `durable`. Raises SQLite's error, with its code."""
         absent = self._made.put(statement, events, first_seq, count, node_id, mark)
-        self._waiting = self._loop.create_future()
+        self._inserting = self._loop.create_future()
         if absent:
             self._connection._tx.put_nowait((None, self._made.serve))
-        await self._waiting
+        await self._inserting
 
-    def _done(self) -> None:
-        os.read(self._pipe[0], 64)
-        outcome, waiting = self._made.outcome(), self._waiting
-        if outcome is None or waiting is None or waiting.done():
-            return
-        self._folding.look(self._made.pages, self._made.finish)
-        code, message = outcome
-        if code:
-            error = sqlite.DatabaseError(message)
-            error.sqlite_errorcode = code
-            waiting.set_exception(error)
-        else:
-            waiting.set_result(None)
+    def durable(self) -> Durable | None:
+        """Done when all that was inserted so far is on disk, with SQLite's error where it cannot
+        be had there; None where it is already."""
+        inserted, synced, failed = self._made.synced()
+        if synced == inserted and not failed:
+            return None
+        if self._syncing and self._syncing[-1][0] == inserted:
+            return self._syncing[-1][1]
+        future = self._loop.create_future()
+        self._syncing.append((inserted, future))
+        if failed:
+            self._tell_synced()
+        return future
+
+    @property
+    def failed(self) -> bool:
+        return self._made.synced()[2] != 0
+
+    def recovered(self) -> None:
+        """The write-ahead log is empty, and all of it in the database's file."""
+        self._made.recovered()
+        self._tell_synced()
+
+    def _told(self) -> None:
+        os.read(self._files[0], 64)
+        outcome, inserting = self._made.outcome(), self._inserting
+        if outcome is not None:
+            self._folding.look(self._made.pages, self._made.finish)
+            if inserting is not None and not inserting.done():
+                _set(inserting, *outcome)
+        if self._syncing:
+            self._tell_synced()
+
+    def _tell_synced(self) -> None:
+        _, synced, failed = self._made.synced()
+        while self._syncing and (self._syncing[0][0] <= synced or failed):
+            number, future = self._syncing.popleft()
+            if not future.done():
+                error = sqlite.SQLITE_IOERR if number > synced else 0
+                _set(future, error, f"sync: {os.strerror(failed)}")
 
     async def close(self) -> None:
         """Before the connection is closed, which prepared statements would keep open."""
         await self._folding.close()
         self.leave()
         await _on(self._connection, self._made.close)
-        self._loop.remove_reader(self._pipe[0])
-        for end in self._pipe:
-            os.close(end)
+        self._loop.remove_reader(self._files[0])
+        for file in self._files:
+            os.close(file)
 
 
 async def begin(
@@ -89,14 +126,16 @@ async def begin(
     told, tell = os.pipe()
     os.set_blocking(told, False)
     os.set_blocking(tell, False)
+    # SQLite's locks are on other files than this one.
+    files = told, tell, os.open(f"{path}-wal", os.O_RDWR | os.O_CLOEXEC)
     try:
-        made, pages = await _on(connection, _load, connection._conn, statements, tell)
+        made, pages = await _on(connection, _load, connection._conn, statements, *files[1:])
     except (AttributeError, sqlite.Error, RuntimeError) as error:
-        os.close(told)
-        os.close(tell)
+        for file in files:
+            os.close(file)
         log.warning("batches go to the store the slower way: %s", error)
         return None
-    return Inserts(connection, made, told, tell, Folding(path, pages))
+    return Inserts(connection, made, files, Folding(path, pages))
 
 
 async def _on(connection: aiosqlite.Connection, *work: Any) -> Any:
@@ -104,8 +143,18 @@ async def _on(connection: aiosqlite.Connection, *work: Any) -> Any:
     return await execute(*work)
 
 
+def _set(future: asyncio.Future[None], code: int, message: str) -> None:
+    if code:
+        error = sqlite.DatabaseError(message)
+        error.sqlite_errorcode = code
+        future.set_exception(error)
+        future.exception()  # asked for, should nobody wait any more
+    else:
+        future.set_result(None)
+
+
 def _load(
-    connection: sqlite.Connection, statements: tuple[str, ...], tell: int
+    connection: sqlite.Connection, statements: tuple[str, ...], tell: int, wal: int
 ) -> tuple[compiled.Inserts, int]:
     connection.enable_load_extension(True)
     try:
@@ -113,4 +162,7 @@ def _load(
     finally:
         connection.enable_load_extension(False)
     pages = connection.execute("PRAGMA wal_autocheckpoint").fetchone()[0]
-    return compiled.Inserts(statements, tell, min(HARD_LIMIT * pages, 2**31 - 1)), pages
+    if connection.execute("PRAGMA synchronous").fetchone()[0] < _FULL:
+        wal = -1
+    limit = min(HARD_LIMIT * pages, 2**31 - 1)
+    return compiled.Inserts(statements, tell, limit, wal), pages

@@ -31,6 +31,7 @@ from collector.rows import Entry
 from collector.store import arrivals
 from collector.store import database as db
 from collector.store.disk import PageCache
+from collector.store.inserts import Durable
 from collector.store.window import SEGMENT, Window
 
 log = logging.getLogger(__name__)
@@ -78,6 +79,7 @@ class Appended(msgspec.Struct, frozen=True):
     stored: int
     duplicates: int
     rejects_expired: int
+    durable: Durable | None = None  # None: it is on disk
 
 
 class _Work(msgspec.Struct, frozen=True):
@@ -134,9 +136,28 @@ class EventLog:
         note: Callable[[list[E]], arrivals.Note] | None = None,
         text: str | None = None,
     ) -> Appended:
-        """Store a batch; returns when it is committed and synced. `note` is asked what to write
-        beside the events that are stored (store/edges.py). `text`: the events in JSON, where an
-        edge has sent them so.
+        """`insert`, and wait until it is on disk. Raises StoreUnavailable also where that may not
+        be; the events are in the log then, and known when they come again."""
+        result = await self.insert(events, rejects, note, text)
+        if result.durable:
+            await self.on_disk(result.durable)
+        return result
+
+    async def on_disk(self, durable: Durable) -> None:
+        """Raises StoreUnavailable where it cannot be had."""
+        await self._database.durable(durable)
+
+    async def insert(
+        self,
+        events: list[E],
+        rejects: list[Reject],
+        note: Callable[[list[E]], arrivals.Note] | None = None,
+        text: str | None = None,
+    ) -> Appended:
+        """Store a batch; returns when it is committed. On disk it is only when `durable` of what
+        is returned is done, of a batch of known events as well: they may be on their way there.
+        `note` is asked what to write beside the events that are stored (store/edges.py). `text`:
+        the events in JSON, where an edge has sent them so.
 
         Raises StoreUnavailable or BadRow, and then nothing of it was stored."""
         fresh, first = events, self.last_seq + 1
@@ -157,7 +178,9 @@ class EventLog:
         if work.segment:
             del self._tail[:SEGMENT]
             await self._database.run(self._cache.give_up)
-        return Appended(len(fresh), len(events) - len(fresh), expired)
+        inserts = self._database.inserts
+        durable = inserts.durable() if inserts else None
+        return Appended(len(fresh), len(events) - len(fresh), expired, durable)
 
     async def _store(self, work: _Work) -> int:
         inserts, events = self._database.inserts, work.events

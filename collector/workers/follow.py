@@ -36,7 +36,7 @@ class Committed:
         self._news: asyncio.Event | None = None
 
     def advance(self, seq: int) -> None:
-        """Called after each commit; costs next to nothing while nobody waits."""
+        """Called after each sync; costs next to nothing while nobody waits."""
         self.seq = seq
         if self._news is not None:
             self._news.set()

@@ -1,7 +1,10 @@
 """Group commit: what arrived while the last commit was under way goes into the next one.
 
+While a sync is under way a batch that is full is inserted meanwhile, and on disk with the next one;
+a smaller one waits for more.
+
 Invariants: a request is answered once, when its events are on disk or with the reason why they
-are not; at most one batch is under way; nothing leaves the buffer without an answer; a buffer
+are not; at most one transaction is under way; nothing leaves the buffer without an answer; a buffer
 that has reached its limits takes nothing, so it exceeds them by one request at most.
 """
 
@@ -20,6 +23,7 @@ from collector.event import Event, Reject
 from collector.metrics import Metrics
 from collector.rows import Entry, shown
 from collector.store.edges import Edges
+from collector.store.inserts import Durable
 from collector.store.log import EventLog
 from collector.workers.follow import Committed
 
@@ -66,6 +70,7 @@ class Writer:
         self._wake = asyncio.Event()
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
+        self._syncing: set[asyncio.Task[None]] = set()  # batches inserted and not yet on disk
         self._max_events = settings.buffer_events
         self._max_bytes = settings.buffer_bytes
         self._batch_events = settings.batch_events
@@ -158,16 +163,20 @@ class Writer:
         await future
 
     async def _run(self) -> None:
-        while True:
-            if not self._batches:
-                if self._stopping:
-                    return
+        while not (self._stopping and not self._batches and not self._syncing):
+            if not self._ready():
                 self._wake.clear()
                 await self._wake.wait()
                 continue
             batch = self._batches.popleft()
             parts = self._more_of(batch) if batch.edge is not None else []
             await self._commit(_joined(parts) if parts else batch, parts)
+
+    def _ready(self) -> bool:
+        batches = self._batches
+        if not batches:
+            return False
+        return not self._syncing or len(batches) > 1 or not self._takes_more(batches[0])
 
     def _more_of(self, batch: Batch) -> list[Batch]:
         """An edge's requests that wait in a row, this one first; one sync does for all of them.
@@ -182,28 +191,54 @@ class Writer:
         """`parts`: the requests that the batch is made of, where they can be told apart."""
         events, rejects = batch.events, batch.rejects
         started = time.perf_counter()
-        error: CollectorError | None = None
         try:
-            await self._store(events, rejects, batch.edge, text=batch.text)
+            durable = await self._store(events, rejects, batch.edge, text=batch.text)
         except Conflict as caught:
             if parts:  # of two nodes under one key, one may be sound
                 for part in parts:
                     await self._commit(part, [])
                 return
             log.error("edge %s is refused, it keeps its events: %s", batch.edge, caught)
-            error = caught
+            self._done(batch, caught)
         except CollectorError as caught:
-            error = caught
             self._failed(caught)
+            self._done(batch, caught)
         except Exception as caught:
             log.exception("the writer failed at a batch of %d events", len(events))
             error = StoreUnavailable(f"internal error: {type(caught).__name__}")
             self._failed(error)
+            self._done(batch, error)
         else:
-            self._observe(time.perf_counter() - started)
-            self.recovered()
+            if durable is None:
+                self._stored(batch, started, self._log.last_seq)
+                return
+            later = self._sync(batch, started, self._log.last_seq, durable)
+            task = asyncio.create_task(later, name="sync")
+            self._syncing.add(task)
+
+    async def _sync(self, batch: Batch, started: float, last_seq: int, durable: Durable) -> None:
+        """They come to their ends in the order in which they began."""
+        try:
+            await self._log.on_disk(durable)
+        except CollectorError as error:
+            self._failed(error)
+            self._done(batch, error)
+        else:
+            self._stored(batch, started, last_seq)
+        finally:
+            self._syncing.discard(cast(asyncio.Task[None], asyncio.current_task()))
+            self._wake.set()
+
+    def _stored(self, batch: Batch, started: float, last_seq: int) -> None:
+        self._observe(time.perf_counter() - started)
+        self.recovered()
+        # One without new events can be told before that of which it repeats some.
+        self.committed.advance(max(last_seq, self.committed.seq))
+        self._done(batch, None)
+
+    def _done(self, batch: Batch, error: CollectorError | None) -> None:
         self.waiting -= len(batch.waiting)
-        self.buffered_events -= len(events) + len(rejects)
+        self.buffered_events -= len(batch.events) + len(batch.rejects)
         self.buffered_bytes -= batch.size
         self._weigh()
         # The next transaction is under way before they are given: a thousand take 9 ms.
@@ -224,34 +259,32 @@ class Writer:
         edge: str | None,
         refused: list[Entry] = _NONE,
         text: str | None = None,
-    ) -> None:
+    ) -> Durable | None:
         """One transaction; where a row cannot be stored, halves, until that row is alone."""
         try:
             if edge is None or self._edges is None:
-                result = await self._log.append(events, rejects)
+                result = await self._log.insert(events, rejects)
             else:
                 # What an edge has sent comes as events alone.
                 of_edge, left_out = cast(list[Event], events), cast(list[Event], refused)
                 result = await self._edges.append(edge, of_edge, rejects, left_out, text)
         except BadRow as error:
             if len(events) <= 1:
-                await self._refuse(events, rejects, error, edge)
-                return
+                return await self._refuse(events, rejects, error, edge)
             middle = len(events) // 2
             await self._store(events[:middle], rejects, edge)
-            await self._store(events[middle:], [], edge)
-            return
-        self.committed.advance(self._log.last_seq)
+            return await self._store(events[middle:], [], edge)  # which covers the first, too
         metrics = self._metrics
         metrics.commits += 1
         metrics.stored_events += result.stored
         metrics.duplicate_events += result.duplicates
         metrics.rejected_events += len(rejects)
         metrics.rejected_expired_events += result.rejects_expired
+        return result.durable
 
     async def _refuse(
         self, events: list[Entry], rejects: list[Reject], error: BadRow, edge: str | None
-    ) -> None:
+    ) -> Durable | None:
         if not events:
             raise StoreUnavailable(f"a refused event cannot be kept: {error}") from error
         bad = events[0]
@@ -265,7 +298,7 @@ class Writer:
             str(error)[:500],
             shown(bad),
         )
-        await self._store([], [*rejects, row], edge, events)
+        return await self._store([], [*rejects, row], edge, events)
 
     def recovered(self) -> None:
         """The store has shown that it can write."""

@@ -156,13 +156,13 @@ async def test_extensions_cannot_be_loaded_by_sql(store):
 
 def test_it_is_made_only_where_a_connection_has_loaded_it():
     with pytest.raises(RuntimeError, match="not loaded"):
-        compiled.Inserts(("SELECT 1",), 1, 1)
+        compiled.Inserts(("SELECT 1",), 1, 1, -1)
     connection = sqlite.connect(":memory:")
     connection.enable_load_extension(True)
     connection.load_extension(compiled.FILE)
 
     with pytest.raises(RuntimeError, match="no such table"):
-        compiled.Inserts(("INSERT INTO none VALUES (?, ?, ?)",), 1, 1)
+        compiled.Inserts(("INSERT INTO none VALUES (?, ?, ?)",), 1, 1, -1)
     with pytest.raises(RuntimeError, match="not loaded"):
-        compiled.Inserts(("SELECT 1",), 1, 1)
+        compiled.Inserts(("SELECT 1",), 1, 1, -1)
     connection.close()
