@@ -17,7 +17,8 @@ import msgspec
 from pysqlite3 import dbapi2 as sqlite
 
 from collector.errors import CollectorError
-from collector.store.database import APPLICATION_ID, code_of, migrations, translate
+from collector.store.database import APPLICATION_ID, migrations
+from collector.store.failures import code_of, translate
 
 _PAGES = 256  # of 8 KiB: 2 MB at a time
 _SYNC_PIECES = 8  # so that the end has not the whole copy to write, and every commit to wait for it

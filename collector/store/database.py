@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 import aiosqlite
-import msgspec
 from pysqlite3 import dbapi2 as sqlite
 
-from collector.errors import BadRow, CollectorError, Damaged, StoreUnavailable
+from collector.errors import CollectorError, StoreUnavailable
 from collector.store import inserts
+from collector.store.failures import DAMAGED, UNREADABLE, code_of, translate
+from collector.store.folding import empty
 from collector.store.inserts import Durable, Inserts
 
 SQLITE_VERSION: str = sqlite.sqlite_version
@@ -29,23 +30,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 APPLICATION_ID = 0x65_64_67_65  # "edge"
-_UNAVAILABLE = {
-    3: "not permitted",
-    5: "busy",
-    6: "locked",
-    7: "out of memory",
-    8: "read-only",
-    10: "disk I/O error",
-    11: "database damaged",
-    13: "disk or database full",
-    14: "cannot be opened",
-    15: "locking protocol",
-    26: "not a database",
-}
-_DAMAGED = {11, 26}
-# What reading a database can raise: what is no text, or not what a column of ours holds, was
-# damaged within a page that SQLite finds nothing wrong with.
-UNREADABLE = (sqlite.Error, UnicodeDecodeError, msgspec.DecodeError)
 
 
 class Database:
@@ -78,8 +62,7 @@ class Database:
     async def _recover(self, put: Inserts) -> None:
         """A sync has failed: bring all into the file, and have the write-ahead log begin anew."""
         put.leave()
-        (busy, *_) = await on_thread(self._connection, _fold_back)
-        if busy:
+        if not await on_thread(self._connection, empty):
             raise StoreUnavailable("busy (after a sync that failed)")
         put.recovered()
 
@@ -100,13 +83,14 @@ class Database:
                 if self.inserts.failed:
                     await self._recover(self.inserts)
                 self.inserts.leave()
+                self.inserts.look()
             return cast(T, await on_thread(self._connection, work, *args, **kwargs))
         except UNREADABLE as error:
             raise translate(error, self.path) from error
 
     async def close(self) -> None:
         try:
-            await self.run(_fold_back)
+            await self.run(empty)
         except CollectorError as error:
             log.warning("last checkpoint left undone, nothing is lost: %s", error)
         if self.inserts:
@@ -135,7 +119,7 @@ async def open_database(path: Path, durability: str, checkpoint_pages: int) -> D
     except CollectorError as error:
         raise CollectorError(f"{path}: {error}") from None
     except UNREADABLE as error:
-        if code_of(error) not in _DAMAGED:
+        if code_of(error) not in DAMAGED:
             raise CollectorError(f"{path}: {translate(error)}") from error
         return await begin_anew(path, durability, checkpoint_pages, error)
 
@@ -187,7 +171,7 @@ def _prepare(connection: sqlite.Connection, durability: str, checkpoint_pages: i
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute(f"PRAGMA synchronous = {durability}")
     connection.execute(f"PRAGMA wal_autocheckpoint = {checkpoint_pages}")
-    connection.execute("PRAGMA journal_size_limit = 67108864")
+    connection.execute("PRAGMA journal_size_limit = 134217728")
     connection.execute("PRAGMA secure_delete = ON")
     _migrate(connection)
     try:
@@ -298,13 +282,6 @@ def _look_over(connection: sqlite.Connection) -> None:
             connection.execute("ROLLBACK")
 
 
-def _fold_back(connection: sqlite.Connection) -> tuple[int, int, int]:
-    """Whether something was in the way, and two numbers of pages."""
-    return cast(
-        tuple[int, int, int], connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    )
-
-
 def _rescue(path: Path) -> dict[str, list[Any]]:
     """The small tables of a damaged file, as far as they can be read."""
     rescued: dict[str, list[Any]] = {}
@@ -341,28 +318,6 @@ def _set_aside(path: Path) -> Path:
     return aside
 
 
-def translate(error: Exception, path: Path | None = None) -> StoreUnavailable | BadRow:
-    """SQLite's error as one of ours: the store's trouble, or a row's."""
-    code = code_of(error)
-    if code in _DAMAGED and path:
-        return Damaged(f"{_UNAVAILABLE[code]} ({error})", path)
-    if code in _UNAVAILABLE:
-        return StoreUnavailable(f"{_UNAVAILABLE[code]} ({error})")
-    if code == sqlite.SQLITE_CONSTRAINT and "events.seq" in str(error):
-        return StoreUnavailable(
-            "another program wrote to events in collector.db; restart the collector"
-        )
-    return BadRow(str(error))
-
-
-def code_of(error: Exception) -> int:
-    """SQLite's primary result code. Of a message that is no text (it names what was read of a
-    damaged schema) only the UnicodeDecodeError is left."""
-    if isinstance(error, UnicodeDecodeError | msgspec.DecodeError):
-        return int(sqlite.SQLITE_CORRUPT)
-    return int(getattr(error, "sqlite_errorcode", 1)) & 0xFF  # the module's own errors have none
-
-
 def site_keys(connection: sqlite.Connection, names: list[str]) -> dict[str, str]:
     """The write key of each site in `names`, made and kept where there is none."""
     made = 0
@@ -372,7 +327,7 @@ def site_keys(connection: sqlite.Connection, names: list[str]) -> dict[str, str]
             (name, f"wk_{secrets.token_urlsafe(18)}"),
         ).rowcount
     if made:  # into the file itself: a lost write-ahead log must not cost the pages their key
-        _fold_back(connection)
+        empty(connection)
     return dict(connection.execute("SELECT site, key FROM site_keys").fetchall())
 
 

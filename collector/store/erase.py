@@ -5,7 +5,6 @@ it, and a row that holds one of the names anywhere in its text goes as well.
 """
 
 import contextlib
-import time
 from typing import Any
 
 import msgspec
@@ -13,7 +12,7 @@ from pysqlite3 import dbapi2 as sqlite
 
 from collector.people.identity import Rules
 from collector.people.project import Changes
-from collector.store import audiences, cursors, people, purchases, rollups, seals, whose
+from collector.store import audiences, cursors, folding, people, purchases, rollups, seals, whose
 from collector.store.reader import dicts
 from collector.store.suppressed import Name
 
@@ -31,7 +30,6 @@ OWN = frozenset(
         "rollup_names", "rollup_visitors", "whose", *audiences.OF_PEOPLE,
     }
 )  # fmt: skip
-_PATIENCE_S = 5.0
 _LEAST_CHARS = 6  # a shorter name is found in too much that is none of the person's
 
 
@@ -378,13 +376,8 @@ def fold(connection: sqlite.Connection, rewrite: bool) -> None:
     for what SQLite left behind in pages that it moved rows between."""
     if rewrite:
         connection.execute("VACUUM")
-    until = time.monotonic() + _PATIENCE_S
     with contextlib.suppress(sqlite.OperationalError):
-        # SQLite waits for readers, not for another connection that is folding back.
-        while connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
-            if time.monotonic() > until:
-                return
-            time.sleep(0.02)
+        folding.empty(connection)
 
 
 def schema(connection: sqlite.Connection) -> str:

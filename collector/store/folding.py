@@ -8,6 +8,7 @@ the writing connection does the rest, what came during the last folding, and the
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ log = logging.getLogger(__name__)
 # SQLite before 3.51.3 can corrupt a database whose log begins anew just when another connection
 # folds it back (https://sqlite.org/wal.html#walresetbug): there the writing one does it alone.
 _SOUND = sqlite.sqlite_version_info >= (3, 51, 3)
+_PATIENCE_S = 5.0
 # Times store.checkpoint_pages:
 SOFT_LIMIT = 8  # the writing connection does the rest
 HARD_LIMIT = 16 if _SOUND else 1  # it does all
@@ -81,3 +83,14 @@ async def _on(connection: aiosqlite.Connection, *work: Any) -> Any:
 def _fold_back(connection: sqlite.Connection) -> int:
     """The pages in the log."""
     return int(connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[1])
+
+
+def empty(connection: sqlite.Connection) -> bool:
+    """Fold all back and cut the log off; whether that could be done. SQLite itself waits for
+    readers, but not for another connection that is folding back."""
+    until = time.monotonic() + _PATIENCE_S
+    while connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.02)
+    return True

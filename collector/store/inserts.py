@@ -88,11 +88,15 @@ class Inserts:
         self._made.recovered()
         self._tell_synced()
 
+    def look(self) -> None:
+        """At how long the write-ahead log is, by whomever."""
+        self._folding.look(self._made.pages, self._made.finish)
+
     def _told(self) -> None:
         os.read(self._files[0], 64)
         outcome, inserting = self._made.outcome(), self._inserting
         if outcome is not None:
-            self._folding.look(self._made.pages, self._made.finish)
+            self.look()
             if inserting is not None and not inserting.done():
                 _set(inserting, *outcome)
         if self._syncing:

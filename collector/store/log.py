@@ -120,6 +120,7 @@ class EventLog:
         cached_bytes: int = 0,
     ) -> None:
         self._database = database
+        self.on_disk = database.durable
         self._cache = PageCache(database.path, cached_bytes)
         self.node_id = node_id
         self._seen = seen
@@ -142,10 +143,6 @@ class EventLog:
         if result.durable:
             await self.on_disk(result.durable)
         return result
-
-    async def on_disk(self, durable: Durable) -> None:
-        """Raises StoreUnavailable where it cannot be had."""
-        await self._database.durable(durable)
 
     async def insert(
         self,

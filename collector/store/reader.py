@@ -16,7 +16,8 @@ import msgspec
 from pysqlite3 import dbapi2 as sqlite
 
 from collector.errors import CollectorError
-from collector.store.database import UNREADABLE, on_thread, translate
+from collector.store.database import on_thread
+from collector.store.failures import UNREADABLE, translate
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 Reply = Callable[[Any], None]
 Refuse = Callable[[CollectorError], Any]
 _NONE: list[Entry] = []
+_AHEAD = 4  # parts of store.batch_events: as many are inserted while a sync is under way
 _EDGE_COMMIT = 4  # times store.batch_events: nobody's visitor waits for an edge's answer
 
 
@@ -115,6 +116,8 @@ class Writer:
         batch.events.extend(events)
         if rejects:
             batch.rejects += rejects
+        if self._syncing and len(batch.events) >= self._batch_events // _AHEAD:
+            self._wake.set()
         batch.waiting.append((reply, answer, refuse))
         batch.size += size
         self.waiting += 1
@@ -176,7 +179,13 @@ class Writer:
         batches = self._batches
         if not batches:
             return False
-        return not self._syncing or len(batches) > 1 or not self._takes_more(batches[0])
+        first = batches[0]
+        return (
+            not self._syncing
+            or first.edge is not None
+            or len(first.events) >= self._batch_events // _AHEAD
+            or self._stopping
+        )
 
     def _more_of(self, batch: Batch) -> list[Batch]:
         """An edge's requests that wait in a row, this one first; one sync does for all of them.
