@@ -152,9 +152,11 @@ static void sync_now(Inserts *self) {
   }
   pthread_mutex_lock(&self->mutex);
   if (self->wal >= 0)
-    self->sync_ns = (ended.tv_sec - began.tv_sec) * INT64_C(1000000000) + ended.tv_nsec - began.tv_nsec;
-  self->sync_error = error;
-  if (!error) self->synced = inserted;
+    self->sync_ns =
+        (ended.tv_sec - began.tv_sec) * INT64_C(1000000000) + ended.tv_nsec - began.tv_nsec;
+  /* The system tells of a failure once: what comes after it has said nothing of those before. */
+  if (error) self->sync_error = error;
+  if (!self->sync_error && self->synced < inserted) self->synced = inserted;
 }
 
 static void *sync_loop(void *given) {
