@@ -7,6 +7,7 @@ read-only and short.
 import contextlib
 import functools
 import logging
+import os
 import secrets
 import time
 from collections.abc import Callable
@@ -39,9 +40,14 @@ class Database:
         self._connection = connection
         self.inserts: Inserts | None = None
         self.path = path
+        # Closed when no connection is left: that takes the locks of all of them away
+        # (https://sqlite.org/howtocorrupt.html, 2.2).
+        self.file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
     async def begin_inserts(self, statements: tuple[str, ...]) -> None:
-        self.inserts = await inserts.begin(self._connection, self.path, statements)
+        self.inserts = await inserts.begin(
+            self._connection, self.path, self.file, statements
+        )
 
     async def insert(self, put: Inserts, *batch: Any) -> None:
         """A batch as one transaction, see `durable`. Raises like `run`."""
@@ -96,6 +102,7 @@ class Database:
         if self.inserts:
             await self.inserts.close()
         await self._connection.close()
+        os.close(self.file)
 
 
 async def on_thread(

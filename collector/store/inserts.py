@@ -121,9 +121,9 @@ class Inserts:
 
 
 async def begin(
-    connection: aiosqlite.Connection, path: Path, statements: tuple[str, ...]
+    connection: aiosqlite.Connection, path: Path, file: int, statements: tuple[str, ...]
 ) -> Inserts | None:
-    """None where it cannot be had: without the compiled part, or where Python's SQLite loads no
+    """`file`: a descriptor of the database. None where it cannot be had: without the compiled part, or where Python's SQLite loads no
     extensions."""
     if not compiled.COMPILED:
         return None
@@ -139,7 +139,7 @@ async def begin(
             os.close(file)
         log.warning("batches go to the store the slower way: %s", error)
         return None
-    return Inserts(connection, made, files, Folding(path, pages))
+    return Inserts(connection, made, files, Folding(path, file, pages))
 
 
 async def _on(connection: aiosqlite.Connection, *work: Any) -> Any:
