@@ -20,7 +20,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 _BUSY = 0.2  # of a core that the loop's own thread takes; 5,000 single events/s take a seventh
 _RESTS = 50  # times as long as a step: 2 % of one thread's time
 _LONGEST_REST_S = 20.0
-_LOOK_S = 0.1
+_LOOK_S = 0.025
 _MOST_PATIENT_S = 1.0  # with questions: one that looks through everything takes many seconds
 
 
