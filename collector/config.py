@@ -96,8 +96,10 @@ class Store(Section, frozen=True):
     ] = 33_554_432
     batch_events: Annotated[Count, Meta(description="events in one transaction")] = 1024
     checkpoint_pages: Annotated[
-        Count,
+        int,
         Meta(
+            ge=1,
+            le=2**31 - 1,
             description="pages in the write-ahead log at which it is folded back; under constant "
             "load it grows to eight times as many before it begins anew",
             extra_json_schema={"unit": "pages of 8 KiB"},

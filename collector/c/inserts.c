@@ -107,6 +107,18 @@ static void fail(Inserts *self, int code, const char *message) {
   snprintf(self->message, sizeof self->message, "%s", message);
 }
 
+static bool bind(const Inserts *self, sqlite3_stmt *statement) {
+  const Function *api = self->api;
+  return !CALL(api, BIND_BLOB64, int, sqlite3_stmt *, int, const void *, uint64_t, void *)(
+             statement, 1, PyBytes_AS_STRING(self->events),
+             (uint64_t)PyBytes_GET_SIZE(self->events), NULL) &&
+         !CALL(api, BIND_INT64, int, sqlite3_stmt *, int, int64_t)(statement, 2,
+                                                                   self->first_seq) &&
+         !CALL(api, BIND_TEXT, int, sqlite3_stmt *, int, const char *, int, void *)(
+             statement, 3, PyBytes_AS_STRING(self->node_id),
+             (int)PyBytes_GET_SIZE(self->node_id), NULL);
+}
+
 /* One batch, one statement, which is a transaction by itself. */
 static void execute(Inserts *self) {
   const Function *api = self->api;
@@ -116,12 +128,7 @@ static void execute(Inserts *self) {
     fail(self, BUSY, "a transaction was left open");
     return;
   }
-  CALL(api, BIND_BLOB64, int, sqlite3_stmt *, int, const void *, uint64_t, void *)
-  (statement, 1, PyBytes_AS_STRING(self->events), (uint64_t)PyBytes_GET_SIZE(self->events), NULL);
-  CALL(api, BIND_INT64, int, sqlite3_stmt *, int, int64_t)(statement, 2, self->first_seq);
-  CALL(api, BIND_TEXT, int, sqlite3_stmt *, int, const char *, int, void *)
-  (statement, 3, PyBytes_AS_STRING(self->node_id), (int)PyBytes_GET_SIZE(self->node_id), NULL);
-  if (CALL(api, STEP, int, sqlite3_stmt *)(statement) != DONE)
+  if (!bind(self, statement) || CALL(api, STEP, int, sqlite3_stmt *)(statement) != DONE)
     fail(self, CALL(api, EXTENDED_ERRCODE, int, sqlite3 *)(self->db),
          CALL(api, ERRMSG, const char *, sqlite3 *)(self->db));
   CALL(api, RESET, int, sqlite3_stmt *)(statement);
@@ -192,10 +199,21 @@ static void sync_it(Inserts *self) {
 }
 
 /* What this connection commits within `serve` is synced apart, else by SQLite at each commit. */
-static void synchronous(Inserts *self, const char *level) {
-  if (self->wal >= 0)
-    CALL(self->api, EXEC, int, sqlite3 *, const char *, void *, void *, char **)
-  (self->db, level, NULL, NULL, NULL);
+static bool synchronous(Inserts *self, const char *level) {
+  return self->wal < 0 ||
+         !CALL(self->api, EXEC, int, sqlite3 *, const char *, void *, void *, char **)(
+             self->db, level, NULL, NULL, NULL);
+}
+
+/* Leave, unless there is something to insert; the mutex is held, and let go meanwhile. */
+static bool leave(Inserts *self) {
+  pthread_mutex_unlock(&self->mutex);
+  bool full = synchronous(self, "PRAGMA synchronous = FULL");
+  pthread_mutex_lock(&self->mutex);
+  if (!full) self->sync_error = EIO; /* what is committed now would not be synced */
+  if (self->waiting) return false;
+  self->serving = self->leave = false;
+  return true;
 }
 
 static void serve(Inserts *self) {
@@ -208,7 +226,12 @@ static void serve(Inserts *self) {
     int waited = 0;
     while (!self->waiting && !self->leave && !waited)
       waited = pthread_cond_timedwait(&self->changed, &self->mutex, &until);
-    if (!self->waiting) break;
+    if (!self->waiting) {
+      if (leave(self)) break;
+      pthread_mutex_unlock(&self->mutex);
+      synchronous(self, "PRAGMA synchronous = NORMAL");
+      pthread_mutex_lock(&self->mutex);
+    }
     pthread_mutex_unlock(&self->mutex);
     execute(self);
     pthread_mutex_lock(&self->mutex);
@@ -217,8 +240,6 @@ static void serve(Inserts *self) {
     self->done = true;
     tell(self);
   }
-  synchronous(self, "PRAGMA synchronous = FULL");
-  self->serving = self->leave = false;
   pthread_mutex_unlock(&self->mutex);
 }
 

@@ -4,6 +4,7 @@ One connection writes; another folds the write-ahead log back beside it (folding
 read-only and short.
 """
 
+import asyncio
 import contextlib
 import functools
 import logging
@@ -20,8 +21,8 @@ from pysqlite3 import dbapi2 as sqlite
 
 from collector.errors import CollectorError, StoreUnavailable
 from collector.store import inserts
-from collector.store.failures import DAMAGED, UNREADABLE, code_of, translate
-from collector.store.folding import empty
+from collector.store.failures import DAMAGED, UNREADABLE, code_of, is_sync, made, translate
+from collector.store.folding import SOFT_LIMIT, empty, settle
 from collector.store.inserts import Durable, Inserts
 
 SQLITE_VERSION: str = sqlite.sqlite_version
@@ -39,21 +40,20 @@ class Database:
     def __init__(self, connection: aiosqlite.Connection, path: Path) -> None:
         self._connection = connection
         self.inserts: Inserts | None = None
+        self._recovering = asyncio.Lock()
+        self._syncs_failed = self._recovered = 0  # of SQLite's own
         self.path = path
         # Closed when no connection is left: that takes the locks of all of them away
         # (https://sqlite.org/howtocorrupt.html, 2.2).
         self.file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
     async def begin_inserts(self, statements: tuple[str, ...]) -> None:
-        self.inserts = await inserts.begin(
-            self._connection, self.path, self.file, statements
-        )
+        self.inserts = await inserts.begin(self._connection, self.path, self.file, statements)
 
     async def insert(self, put: Inserts, *batch: Any) -> None:
         """A batch as one transaction, see `durable`. Raises like `run`."""
         try:
-            if put.failed:
-                await self._recover(put)
+            await self._recover()
             await put(*batch)
         except UNREADABLE as error:
             raise translate(error, self.path) from error
@@ -65,12 +65,24 @@ class Database:
         except UNREADABLE as error:
             raise translate(error, self.path) from error
 
-    async def _recover(self, put: Inserts) -> None:
-        """A sync has failed: bring all into the file, and have the write-ahead log begin anew."""
-        put.leave()
-        if not await on_thread(self._connection, empty):
-            raise StoreUnavailable("busy (after a sync that failed)")
-        put.recovered()
+    async def _recover(self) -> None:
+        """Where a sync has failed: bring all into the file, and have the write-ahead log begin
+        anew. What the system still has of it may not be what the disk has."""
+        while self._unsure:
+            async with self._recovering:
+                failed, inserts = self._syncs_failed, self.inserts
+                if inserts:
+                    inserts.leave()
+                work = inserts.recover if inserts else settle
+                if self._unsure and not await on_thread(self._connection, work, self.path):
+                    raise StoreUnavailable("busy (after a sync that failed)")
+                self._recovered = failed
+                if inserts:
+                    inserts.tell_synced()
+
+    @property
+    def _unsure(self) -> bool:
+        return self._syncs_failed > self._recovered or bool(self.inserts and self.inserts.failed)
 
     async def run(
         self,
@@ -85,13 +97,13 @@ class Database:
         StoreUnavailable or BadRow. A cancelled caller does not stop the work.
         """
         try:
+            await self._recover()
             if self.inserts:
-                if self.inserts.failed:
-                    await self._recover(self.inserts)
                 self.inserts.leave()
                 self.inserts.look()
             return cast(T, await on_thread(self._connection, work, *args, **kwargs))
         except UNREADABLE as error:
+            self._syncs_failed += is_sync(error)
             raise translate(error, self.path) from error
 
     async def close(self) -> None:
@@ -153,7 +165,7 @@ async def _open(path: Path, durability: str, checkpoint_pages: int) -> Database:
         connection._thread.join()  # on its way out, and not to report to a loop that is gone
         raise
     try:
-        await on_thread(connection, _prepare, durability, checkpoint_pages)
+        await on_thread(connection, _prepare, path, durability, checkpoint_pages)
     except BaseException:
         await connection.close()
         raise
@@ -168,7 +180,9 @@ def _connect(path: Path) -> sqlite.Connection:
     return connection
 
 
-def _prepare(connection: sqlite.Connection, durability: str, checkpoint_pages: int) -> None:
+def _prepare(
+    connection: sqlite.Connection, path: Path, durability: str, checkpoint_pages: int
+) -> None:
     if _is_new(connection):  # before anything is written to the file
         # Rows of 800 bytes: pages of 8 KiB take 5 to 14 % less CPU than of 4 at any batch size;
         # 16 gain as much again in large batches and lose it in small ones.
@@ -178,7 +192,7 @@ def _prepare(connection: sqlite.Connection, durability: str, checkpoint_pages: i
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute(f"PRAGMA synchronous = {durability}")
     connection.execute(f"PRAGMA wal_autocheckpoint = {checkpoint_pages}")
-    connection.execute("PRAGMA journal_size_limit = 134217728")
+    connection.execute(f"PRAGMA journal_size_limit = {(SOFT_LIMIT + 1) * checkpoint_pages * 8192}")
     connection.execute("PRAGMA secure_delete = ON")
     _migrate(connection)
     try:
@@ -188,6 +202,8 @@ def _prepare(connection: sqlite.Connection, durability: str, checkpoint_pages: i
         if code_of(error) == sqlite.SQLITE_ERROR:
             error.sqlite_errorcode = sqlite.SQLITE_CORRUPT
         raise
+    # What a killed process has left may not be on disk, and is answered for from here on.
+    settle(connection, path)
 
 
 def _is_new(connection: sqlite.Connection) -> bool:
@@ -245,13 +261,7 @@ def _look_at_columns(connection: sqlite.Connection) -> None:
     with a flipped bit in a column's name it is sound for SQLite, and nothing can be stored."""
     for table, columns in _columns_of_ours().items():
         if other := columns ^ _columns(connection, table):
-            raise _damage(f"{table} and its column {min(other)}")
-
-
-def _damage(what: str) -> sqlite.DatabaseError:
-    error = sqlite.DatabaseError(what)
-    error.sqlite_errorcode = sqlite.SQLITE_CORRUPT
-    return error
+            raise made(sqlite.SQLITE_CORRUPT, f"{table} and its column {min(other)}")
 
 
 def _columns(connection: sqlite.Connection, table: str) -> set[str]:

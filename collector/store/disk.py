@@ -1,10 +1,9 @@
 """What the disk takes for a sync, and how much of the file the system keeps in memory."""
 
+import contextlib
 import os
 import time
 from pathlib import Path
-
-from pysqlite3 import dbapi2 as sqlite
 
 
 class PageCache:
@@ -15,35 +14,20 @@ class PageCache:
     used cost more than all of an event's own writing (2.3 of 5 µs). Each part of the file is given
     up once; what is read again stays like any other."""
 
-    def __init__(self, path: Path, keep_bytes: int) -> None:
-        self._path = path
+    def __init__(self, file: int, keep_bytes: int) -> None:
+        """`file`: a descriptor that stays open."""
+        self._file = file
         self._keep = keep_bytes
-        self._given_up = path.stat().st_size
+        self._given_up = os.fstat(file).st_size
 
-    def give_up(self, connection: sqlite.Connection) -> None:
-        """On the writing thread, between transactions.
-
-        By the descriptor that SQLite has of the file: with one of our own, closing it would take
-        SQLite's locks away (https://sqlite.org/howtocorrupt.html, 2.2)."""
-        del connection
-        end = self._path.stat().st_size - self._keep
-        if not self._keep or end <= self._given_up:
-            return
-        if (fd := self._descriptor()) is not None:
-            os.posix_fadvise(fd, self._given_up, end - self._given_up, os.POSIX_FADV_DONTNEED)
-            self._given_up = end
-
-    def _descriptor(self) -> int | None:
-        file = self._path.stat()
-        opened = Path("/proc/self/fd")
-        for link in opened.iterdir() if opened.exists() else ():
-            try:
-                other = os.fstat(int(link.name))
-            except OSError:  # closed meanwhile
-                continue
-            if (other.st_dev, other.st_ino) == (file.st_dev, file.st_ino):
-                return int(link.name)
-        return None
+    def give_up(self) -> None:
+        """Takes a few ms, in which the system waits for nothing."""
+        with contextlib.suppress(OSError):
+            end = os.fstat(self._file).st_size - self._keep
+            start, size = self._given_up, end - self._given_up
+            if self._keep and size > 0:
+                os.posix_fadvise(self._file, start, size, os.POSIX_FADV_DONTNEED)
+                self._given_up = end
 
 
 def measure_sync(folder: Path, rounds: int = 8) -> float:

@@ -70,9 +70,10 @@ class Edges:
         refused: list[Event],
         text: str | None = None,
     ) -> Appended:
-        """Store what is new of a batch of one edge; `refused` are of it too, and only their
-        numbers are noted. `text`: the events as they came. Raises Conflict, StoreUnavailable or
-        BadRow, and then nothing of it was stored."""
+        """Store what is new of a batch of one edge; when it is on disk `durable` says, as in
+        EventLog.insert. `refused` are of it too, and only their numbers are noted. `text`: the
+        events as they came. Raises Conflict, StoreUnavailable or BadRow, and then nothing of it
+        was stored."""
         nodes = {_number(event)[0] for event in (*events, *refused)}
         lanes = {node: self._lanes(edge, node) for node in nodes}
         own = self._log.node_id if edge == IMPORT else None
@@ -85,11 +86,11 @@ class Edges:
         if own:
             await self._pass_over(own, fresh)
         note = partial(_note, edge, lanes, fresh, refused)
-        result = await self._log.append(fresh, rejects, note, None if old else text)
+        result = await self._log.insert(fresh, rejects, note, None if old else text)
         for node, last in lanes.items():
             known_as = self._nodes[node].edge if edge == IMPORT and node in self._nodes else edge
             self._nodes[node] = _Node(known_as, last)
-        return Appended(result.stored, len(events) - result.stored, result.rejects_expired)
+        return msgspec.structs.replace(result, duplicates=len(events) - result.stored)
 
     def _lanes(self, edge: str, node_id: str) -> list[int]:
         """A copy of the node's last numbers. Raises Conflict when it is another edge's."""

@@ -21,6 +21,7 @@ _UNAVAILABLE = {
     26: "not a database",
 }
 DAMAGED = {11, 26}
+IOERR_FSYNC, _IOERR_DIR_FSYNC = 1034, 1290
 # What reading a database can raise: what is no text, or not what a column of ours holds, was
 # damaged within a page that SQLite finds nothing wrong with.
 UNREADABLE = (sqlite.Error, UnicodeDecodeError, msgspec.DecodeError)
@@ -38,6 +39,18 @@ def translate(error: Exception, path: Path | None = None) -> StoreUnavailable | 
             "another program wrote to events in collector.db; restart the collector"
         )
     return BadRow(str(error))
+
+
+def made(code: int, message: str) -> sqlite.DatabaseError:
+    """As SQLite would raise it."""
+    error = sqlite.DatabaseError(message)
+    error.sqlite_errorcode = code
+    return error
+
+
+def is_sync(error: Exception) -> bool:
+    """Whether a sync of SQLite's own has failed."""
+    return getattr(error, "sqlite_errorcode", 0) in (IOERR_FSYNC, _IOERR_DIR_FSYNC)
 
 
 def code_of(error: Exception) -> int:

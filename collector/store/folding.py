@@ -19,6 +19,8 @@ from typing import Any
 import aiosqlite
 from pysqlite3 import dbapi2 as sqlite
 
+from collector.store.failures import IOERR_FSYNC, made
+
 log = logging.getLogger(__name__)
 
 # SQLite before 3.51.3 can corrupt a database whose log begins anew just when another connection
@@ -59,7 +61,11 @@ class Folding:
             self._failing = False
             if pages >= SOFT_LIMIT * self._every:
                 finish()
-        except (sqlite.Error, OSError) as error:  # nothing is lost by it: the log grows, commits tell of it
+        except (
+            sqlite.Error,
+            OSError,
+            RuntimeError,
+        ) as error:  # nothing is lost by it: the log grows, commits tell of it
             self._seen = pages
             if not self._failing:
                 log.warning("the write-ahead log cannot be folded back: %s", error)
@@ -90,6 +96,21 @@ def _fold_back(connection: sqlite.Connection, file: int) -> int:
     pages = int(connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[1])
     os.fdatasync(file)
     return pages
+
+
+def settle(connection: sqlite.Connection, path: Path) -> bool:
+    """`empty`, and on disk whatever was in the log, be it only in the system's memory, as after a
+    kill. SQLite does not sync the cutting off itself: a log that came back after a sync that
+    failed, with a hole, would be laid over what is newer."""
+    emptied = empty(connection)
+    file = os.open(f"{path}-wal", os.O_RDWR | os.O_CLOEXEC)  # SQLite's locks are on other files
+    try:
+        os.fsync(file)
+    except OSError as error:
+        raise made(IOERR_FSYNC, f"sync: {error.strerror}") from error
+    finally:
+        os.close(file)
+    return emptied
 
 
 def empty(connection: sqlite.Connection) -> bool:

@@ -20,7 +20,8 @@ import aiosqlite
 from pysqlite3 import dbapi2 as sqlite
 
 from collector import compiled
-from collector.store.folding import HARD_LIMIT, Folding
+from collector.store.failures import IOERR_FSYNC, made
+from collector.store.folding import HARD_LIMIT, Folding, settle
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ class Inserts:
         self,
         connection: aiosqlite.Connection,
         made: compiled.Inserts,
-        files: tuple[int, int, int],
+        files: list[int],
         folding: Folding,
     ) -> None:
         """`files`: both ends of the pipe and the write-ahead log, which are closed in the end."""
@@ -76,17 +77,25 @@ class Inserts:
         future = self._loop.create_future()
         self._syncing.append((inserted, future))
         if failed:
-            self._tell_synced()
+            self.tell_synced()
         return future
 
     @property
     def failed(self) -> bool:
         return self._made.synced()[2] != 0
 
-    def recovered(self) -> None:
-        """The write-ahead log is empty, and all of it in the database's file."""
+    def recover(self, connection: sqlite.Connection, path: Path) -> bool:
+        """On the writing thread, after a sync that failed; whether it could be done. In one job:
+        what is inserted next has its own sync to wait for. `tell_synced` afterwards."""
+        if not settle(connection, path):
+            return False
+        if self.failed:
+            try:
+                connection.execute("PRAGMA synchronous = FULL")  # where leaving could not set it
+            except sqlite.Error as error:
+                raise made(IOERR_FSYNC, f"syncs cannot be had: {error}") from error
         self._made.recovered()
-        self._tell_synced()
+        return True
 
     def look(self) -> None:
         """At how long the write-ahead log is, by whomever."""
@@ -100,9 +109,9 @@ class Inserts:
             if inserting is not None and not inserting.done():
                 _set(inserting, *outcome)
         if self._syncing:
-            self._tell_synced()
+            self.tell_synced()
 
-    def _tell_synced(self) -> None:
+    def tell_synced(self) -> None:
         _, synced, failed = self._made.synced()
         while self._syncing and (self._syncing[0][0] <= synced or failed):
             number, future = self._syncing.popleft()
@@ -115,6 +124,7 @@ class Inserts:
         await self._folding.close()
         self.leave()
         await _on(self._connection, self._made.close)
+        self.tell_synced()
         self._loop.remove_reader(self._files[0])
         for file in self._files:
             os.close(file)
@@ -123,23 +133,24 @@ class Inserts:
 async def begin(
     connection: aiosqlite.Connection, path: Path, file: int, statements: tuple[str, ...]
 ) -> Inserts | None:
-    """`file`: a descriptor of the database. None where it cannot be had: without the compiled part, or where Python's SQLite loads no
-    extensions."""
+    """None where it cannot be had: without the compiled part, or where Python's SQLite loads no
+    extensions. `file`: a descriptor of the database."""
     if not compiled.COMPILED:
         return None
-    told, tell = os.pipe()
-    os.set_blocking(told, False)
-    os.set_blocking(tell, False)
-    # SQLite's locks are on other files than this one.
-    files = told, tell, os.open(f"{path}-wal", os.O_RDWR | os.O_CLOEXEC)
+    files: list[int] = []
     try:
-        made, pages = await _on(connection, _load, connection._conn, statements, *files[1:])
-    except (AttributeError, sqlite.Error, RuntimeError) as error:
-        for file in files:
-            os.close(file)
+        files.extend(os.pipe())
+        for end in files:
+            os.set_blocking(end, False)
+        # SQLite's locks are on other files than this one.
+        files.append(os.open(f"{path}-wal", os.O_RDWR | os.O_CLOEXEC))
+        loaded, pages = await _on(connection, _load, connection._conn, statements, *files[1:])
+    except (AttributeError, sqlite.Error, RuntimeError, OSError) as error:
+        for opened in files:
+            os.close(opened)
         log.warning("batches go to the store the slower way: %s", error)
         return None
-    return Inserts(connection, made, files, Folding(path, file, pages))
+    return Inserts(connection, loaded, files, Folding(path, file, pages))
 
 
 async def _on(connection: aiosqlite.Connection, *work: Any) -> Any:
@@ -149,9 +160,7 @@ async def _on(connection: aiosqlite.Connection, *work: Any) -> Any:
 
 def _set(future: asyncio.Future[None], code: int, message: str) -> None:
     if code:
-        error = sqlite.DatabaseError(message)
-        error.sqlite_errorcode = code
-        future.set_exception(error)
+        future.set_exception(made(code, message))
         future.exception()  # asked for, should nobody wait any more
     else:
         future.set_result(None)

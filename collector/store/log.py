@@ -10,6 +10,7 @@ Invariants: `last_seq` and the window move only after COMMIT has returned; one b
 way at a time; node_seq of an event accepted here is its seq, which is never used again.
 """
 
+import asyncio
 import contextlib
 import fcntl
 import logging
@@ -121,7 +122,7 @@ class EventLog:
     ) -> None:
         self._database = database
         self.on_disk = database.durable
-        self._cache = PageCache(database.path, cached_bytes)
+        self._cache = PageCache(database.file, cached_bytes)
         self.node_id = node_id
         self._seen = seen
         self._tail = tail  # hashes of the newest events, not yet in a stored segment
@@ -174,7 +175,7 @@ class EventLog:
         self._tail.extend(keys)
         if work.segment:
             del self._tail[:SEGMENT]
-            await self._database.run(self._cache.give_up)
+            asyncio.get_running_loop().run_in_executor(None, self._cache.give_up)
         inserts = self._database.inserts
         durable = inserts.durable() if inserts else None
         return Appended(len(fresh), len(events) - len(fresh), expired, durable)

@@ -2,9 +2,11 @@
 
 import mmap
 import os
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 from pysqlite3 import dbapi2 as sqlite
 
 from collector.store.disk import PageCache, measure_sync
@@ -25,55 +27,64 @@ def test_a_sync_is_measured_and_leaves_nothing_behind(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_was_written_long_ago_is_given_up_once(tmp_path, monkeypatch):
+@pytest.fixture
+def growing(tmp_path: Path) -> Iterator[tuple[sqlite.Connection, int]]:
+    """A database, and a descriptor of its file."""
+    path = tmp_path / "a.db"
+    with closing(database(path)) as connection:
+        file = os.open(path, os.O_RDONLY)
+        yield connection, file
+    os.close(file)
+
+
+def test_what_was_written_long_ago_is_given_up_once(growing, monkeypatch):
     given: list[tuple[int, int]] = []
     monkeypatch.setattr(
         os, "posix_fadvise", lambda fd, start, length, advice: given.append((start, length))
     )
-    path = tmp_path / "a.db"
-    with closing(database(path)) as connection:
-        grow(connection, 1)
-        began = path.stat().st_size
-        cache = PageCache(path, 2_000_000)
-        cache.give_up(connection)
-        grow(connection, 4)
-        cache.give_up(connection)
-        cache.give_up(connection)
-        end = path.stat().st_size - 2_000_000
-        assert given == [(began, end - began)]
-        grow(connection, 1)
-        cache.give_up(connection)
+    connection, file = growing
+    grow(connection, 1)
+    began = os.fstat(file).st_size
+    cache = PageCache(file, 2_000_000)
+    cache.give_up()
+    grow(connection, 4)
+    cache.give_up()
+    cache.give_up()
+    end = os.fstat(file).st_size - 2_000_000
+    assert given == [(began, end - began)]
+
+    grow(connection, 1)
+    cache.give_up()
+
     assert given[1][0] == end
 
 
-def test_it_asks_by_the_descriptor_of_the_connection_and_opens_none(tmp_path, monkeypatch):
-    asked: list[int] = []
-    monkeypatch.setattr(os, "posix_fadvise", lambda fd, *_: asked.append(os.fstat(fd).st_ino))
-    path = tmp_path / "a.db"
-    with closing(database(path)) as connection:
-        cache = PageCache(path, 1000)
-        grow(connection, 1)
-        before = len(list(Path("/proc/self/fd").iterdir()))
-        cache.give_up(connection)
-        assert len(list(Path("/proc/self/fd").iterdir())) == before
-    assert asked == [path.stat().st_ino]
-
-
-def test_with_a_size_of_nothing_the_system_decides(tmp_path, monkeypatch):
+def test_with_a_size_of_nothing_the_system_decides(growing, monkeypatch):
     monkeypatch.setattr(os, "posix_fadvise", lambda *_: 1 / 0)
-    path = tmp_path / "a.db"
-    with closing(database(path)) as connection:
-        cache = PageCache(path, 0)
-        grow(connection, 3)
-        cache.give_up(connection)
+    connection, file = growing
+    cache = PageCache(file, 0)
+
+    grow(connection, 3)
+    cache.give_up()
 
 
-def test_what_is_given_up_is_read_back_as_it_was(tmp_path):
-    path = tmp_path / "a.db"
-    with closing(database(path)) as connection:
-        cache = PageCache(path, mmap.PAGESIZE)
-        connection.execute("INSERT INTO t VALUES (randomblob(3000000))")
-        (before,) = connection.execute("SELECT hex(x) FROM t").fetchone()
-        cache.give_up(connection)
-        assert connection.execute("SELECT hex(x) FROM t").fetchone() == (before,)
-        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+def test_a_file_that_is_closed_meanwhile_does_no_harm(growing):
+    connection, file = growing
+    other = os.dup(file)
+    cache = PageCache(other, mmap.PAGESIZE)
+    grow(connection, 3)
+    os.close(other)
+
+    cache.give_up()
+
+
+def test_what_is_given_up_is_read_back_as_it_was(growing):
+    connection, file = growing
+    cache = PageCache(file, mmap.PAGESIZE)
+    connection.execute("INSERT INTO t VALUES (randomblob(3000000))")
+    (before,) = connection.execute("SELECT hex(x) FROM t").fetchone()
+
+    cache.give_up()
+
+    assert connection.execute("SELECT hex(x) FROM t").fetchone() == (before,)
+    assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)

@@ -1,6 +1,7 @@
 """The write-ahead log goes into the file beside the writing connection, and begins anew."""
 
 import asyncio
+import os
 from contextlib import closing
 from pathlib import Path
 
@@ -62,6 +63,28 @@ async def test_it_is_folded_back_while_batches_are_stored(small, event):
     assert small.database.inserts._folding._connection is not None
 
 
+async def test_what_was_folded_back_is_synced_beside_the_commits(small, event, monkeypatch):
+    synced: list[int] = []
+    monkeypatch.setattr(folding.os, "fdatasync", lambda fd: synced.append(os.fstat(fd).st_ino))
+
+    await fill(small, event, 20)
+    await settled(small)
+
+    assert set(synced) == {small.path.stat().st_ino}
+
+
+async def test_where_that_fails_the_log_stays_and_commits_go_on(small, event, monkeypatch, caplog):
+    def fails(fd: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(folding.os, "fdatasync", fails)
+    await fill(small, event, 30)
+    await settled(small)
+
+    assert "cannot be folded back: [Errno 5] Input/output error" in caplog.text
+    assert len(await small.ids()) == 3000
+
+
 async def test_a_log_that_is_always_written_to_begins_anew(small, event):
     await fill(small, event, 150)
     await settled(small)
@@ -121,7 +144,9 @@ async def test_names_are_taken_out_of_the_log_beside_it(small, event):
     other = await asyncio.to_thread(sqlite.connect, small.path, check_same_thread=False)
 
     with closing(other):
-        folded = asyncio.create_task(asyncio.to_thread(folding._fold_back, other))
+        folded = asyncio.create_task(
+            asyncio.to_thread(folding._fold_back, other, small.database.file)
+        )
         await small.database.run(erase.fold, False)
         await folded
 

@@ -2,6 +2,7 @@
 failures told as they are."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 from pysqlite3 import dbapi2 as sqlite
@@ -9,6 +10,7 @@ from pysqlite3 import dbapi2 as sqlite
 from collector import compiled
 from collector.errors import BadRow, CollectorError, StoreUnavailable
 from collector.store import database as db
+from collector.store import inserts
 
 pytestmark = pytest.mark.skipif(not compiled.COMPILED, reason="was not compiled")
 
@@ -93,6 +95,35 @@ async def test_nothing_is_stored_within_a_transaction_that_was_left_open(store, 
     await store.sql("ROLLBACK")
     await log.append([event("a")], [])
     assert await store.ids() == ["a"]
+
+
+async def test_a_batch_that_sqlite_does_not_take_is_told(store, event):
+    """Larger than any text of SQLite's may be; unbound it would be one of no events."""
+    await store.open()
+
+    with pytest.raises(CollectorError, match="too big"):
+        await store.database.insert(
+            store.database.inserts, 0, bytes(10**9 + 1), 1, 1, b"n", store._mark
+        )
+
+    assert await store.ids() == []
+
+
+async def test_without_a_file_of_the_write_ahead_log_batches_are_stored_the_slower_way(
+    store, event, monkeypatch, caplog
+):
+    await store.open()
+
+    def refused(path: str, *args: int) -> int:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(inserts.os, "open", refused)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    made = await inserts.begin(store.database._connection, store.path, -1, ())
+
+    assert made is None
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert "the slower way: [Errno 24] Too many open files" in caplog.text
 
 
 async def test_a_column_added_meanwhile_does_no_harm(store, event):
