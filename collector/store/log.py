@@ -33,7 +33,7 @@ from collector.store import arrivals
 from collector.store import database as db
 from collector.store.disk import PageCache
 from collector.store.inserts import Durable
-from collector.store.window import SEGMENT, Window
+from collector.store.window import SEGMENT, Window, read_back
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +81,14 @@ class Appended(msgspec.Struct, frozen=True):
     duplicates: int
     rejects_expired: int
     durable: Durable | None = None  # None: it is on disk
+
+
+class Prepared(msgspec.Struct, frozen=True):
+    """What of an insert can be done before its turn."""
+
+    keys: list[int]  # of `Window.hash`
+    packed: bytes | str
+    rare: int
 
 
 class _Work(msgspec.Struct, frozen=True):
@@ -151,6 +159,7 @@ class EventLog:
         rejects: list[Reject],
         note: Callable[[list[E]], arrivals.Note] | None = None,
         text: str | None = None,
+        prepared: Prepared | None = None,
     ) -> Appended:
         """Store a batch; returns when it is committed. On disk it is only when `durable` of what
         is returned is done, of a batch of known events as well: they may be on their way there.
@@ -159,14 +168,14 @@ class EventLog:
 
         Raises StoreUnavailable or BadRow, and then nothing of it was stored."""
         fresh, first = events, self.last_seq + 1
-        hashed = self._seen.hash
-        keys = [hashed(event.identity) for event in events]
+        keys = prepared.keys if prepared else self._keys(events)
         if not self._seen.add_unseen(keys, first):
             fresh, keys = await self._fresh(events, keys)
             self._seen.add(keys, first)
         try:
-            text = text if fresh is events else None
-            work = self._work(fresh, keys, rejects, note and note(fresh), text)
+            if fresh is not events:
+                text = prepared = None
+            work = self._work(fresh, keys, rejects, note and note(fresh), text, prepared)
             expired = await self._store(work)
         except CollectorError:
             self._seen.remove(keys, first)
@@ -194,6 +203,17 @@ class EventLog:
         self.last_seq = seq
         self._tail = array("Q")  # a segment has no gaps; a start reads the events instead
 
+    def prepare(self, events: list[E]) -> Prepared | None:
+        """For `insert`, while another is under way. None where it is to tell what is wrong."""
+        try:
+            return Prepared(self._keys(events), *_packed(events))
+        except BadRow:
+            return None
+
+    def _keys(self, events: list[E]) -> list[int]:
+        hashed = self._seen.hash
+        return [hashed(event.identity) for event in events]
+
     async def _fresh(self, events: list[E], keys: list[int]) -> tuple[list[E], list[int]]:
         """The events not seen before, and their hashes. A hit by hash counts only when the
         full id in the log (or earlier in this batch) is the same."""
@@ -214,11 +234,12 @@ class EventLog:
         rejects: list[Reject],
         note: arrivals.Note | None,
         text: str | None,
+        prepared: Prepared | None,
     ) -> _Work:
-        try:
-            packed, rare = (text, rows.WITH_ALL) if text else rows.packed(events)
-        except (UnicodeError, ValueError, OverflowError) as error:
-            raise BadRow(f"cannot be encoded: {error}") from error
+        if prepared:
+            packed, rare = prepared.packed, prepared.rare
+        else:
+            packed, rare = (text, rows.WITH_ALL) if text else _packed(events)
         segment, segment_seq = b"", self.last_seq - len(self._tail) + 1
         if len(self._tail) + len(keys) >= SEGMENT:
             hashes = (self._tail + array("Q", keys))[:SEGMENT]
@@ -237,6 +258,13 @@ class EventLog:
             self._mark,
             note,
         )
+
+
+def _packed(events: list[E]) -> tuple[bytes | str, int]:
+    try:
+        return rows.packed(events)
+    except (UnicodeError, ValueError, OverflowError) as error:
+        raise BadRow(f"cannot be encoded: {error}") from error
 
 
 def claim(folder: Path) -> int:
@@ -335,7 +363,7 @@ async def open_log(
         await database.run(_skip_to, expected)
         last_seq = expected
     seen = Window(dedupe_ids, xxhash.xxh3_64_intdigest(secret))
-    tail = await database.run(_read_window, seen, max(1, last_seq - dedupe_ids), last_seq)
+    tail = await database.run(read_back, seen, max(1, last_seq - dedupe_ids), last_seq)
     await database.begin_inserts(tuple(_INSERT.values()))
     limits = dedupe_ids, rejected_per_site, cached_bytes
     return EventLog(database, node_id, last_seq, seen, tail, mark, *limits)
@@ -364,36 +392,3 @@ def _skip_to(connection: sqlite.Connection, seq: int) -> None:
         == 0
     ):
         connection.execute("INSERT INTO sqlite_sequence VALUES ('events', ?)", (seq,))
-
-
-def _read_window(
-    connection: sqlite.Connection, seen: Window, first_seq: int, last_seq: int
-) -> "array[int]":
-    """Fill the window from the stored segments, and from the events where there is none.
-    Returns the hashes that no segment holds yet, 0 for an event that is gone."""
-    position = first_seq
-    for start, blob in connection.execute(
-        "SELECT first_seq, CAST(hashes AS BLOB) FROM dedupe_segments "
-        "WHERE first_seq > ? ORDER BY first_seq",
-        (first_seq - SEGMENT,),
-    ):
-        if not (keys := seen.unpack(start, blob)):
-            continue
-        _scan(connection, seen, position, start - 1)
-        seen.add(keys, start)
-        position = start + len(keys)
-    rest = _scan(connection, seen, position, last_seq)
-    return rest if len(rest) < SEGMENT else array("Q")
-
-
-def _scan(
-    connection: sqlite.Connection, seen: Window, first_seq: int, last_seq: int
-) -> "array[int]":
-    keys = array("Q", bytes(8 * max(0, last_seq - first_seq + 1)))
-    for seq, site, message_id in connection.execute(
-        "SELECT seq, site, message_id FROM events WHERE seq BETWEEN ? AND ?",
-        (first_seq, last_seq),
-    ):
-        keys[seq - first_seq] = key = seen.hash(identity(site, message_id))
-        seen.add((key,), seq)
-    return keys

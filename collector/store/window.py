@@ -14,8 +14,10 @@ from array import array
 from collections.abc import Iterable, Sequence
 
 import xxhash
+from pysqlite3 import dbapi2 as sqlite
 
 from collector import compiled
+from collector.event import identity
 
 SEGMENT = 65_536
 _PER_BUCKET = 32
@@ -131,3 +133,36 @@ class Table:
                 break
             keep += _ENTRY
         del bucket[:keep]
+
+
+def read_back(
+    connection: sqlite.Connection, seen: Window, first_seq: int, last_seq: int
+) -> "array[int]":
+    """Fill the window from the stored segments, and from the events where there is none.
+    Returns the hashes that no segment holds yet, 0 for an event that is gone."""
+    position = first_seq
+    for start, blob in connection.execute(
+        "SELECT first_seq, CAST(hashes AS BLOB) FROM dedupe_segments "
+        "WHERE first_seq > ? ORDER BY first_seq",
+        (first_seq - SEGMENT,),
+    ):
+        if not (keys := seen.unpack(start, blob)):
+            continue
+        _scan(connection, seen, position, start - 1)
+        seen.add(keys, start)
+        position = start + len(keys)
+    rest = _scan(connection, seen, position, last_seq)
+    return rest if len(rest) < SEGMENT else array("Q")
+
+
+def _scan(
+    connection: sqlite.Connection, seen: Window, first_seq: int, last_seq: int
+) -> "array[int]":
+    keys = array("Q", bytes(8 * max(0, last_seq - first_seq + 1)))
+    for seq, site, message_id in connection.execute(
+        "SELECT seq, site, message_id FROM events WHERE seq BETWEEN ? AND ?",
+        (first_seq, last_seq),
+    ):
+        keys[seq - first_seq] = key = seen.hash(identity(site, message_id))
+        seen.add((key,), seq)
+    return keys

@@ -24,7 +24,7 @@ from collector.metrics import Metrics
 from collector.rows import Entry, shown
 from collector.store.edges import Edges
 from collector.store.inserts import Durable
-from collector.store.log import EventLog
+from collector.store.log import EventLog, Prepared
 from collector.workers.follow import Committed
 
 log = logging.getLogger(__name__)
@@ -48,6 +48,7 @@ class Batch(msgspec.Struct, gc=False):
     edge: str | None = None
     began: float = msgspec.field(default_factory=time.perf_counter)
     text: str | None = None
+    prepared: Prepared | None = None
 
 
 class Writer:
@@ -173,7 +174,15 @@ class Writer:
                 continue
             batch = self._batches.popleft()
             parts = self._more_of(batch) if batch.edge is not None else []
+            asyncio.get_running_loop().call_soon(self._prepare)
             await self._commit(_joined(parts) if parts else batch, parts)
+
+    def _prepare(self) -> None:
+        """The next batch, if it is full, while one is under way."""
+        if self._batches:
+            batch = self._batches[0]
+            if batch.edge is None and not batch.prepared and not self._takes_more(batch):
+                batch.prepared = self._log.prepare(batch.events)
 
     def _ready(self) -> bool:
         batches = self._batches
@@ -201,7 +210,9 @@ class Writer:
         events, rejects = batch.events, batch.rejects
         started = time.perf_counter()
         try:
-            durable = await self._store(events, rejects, batch.edge, text=batch.text)
+            durable = await self._store(
+                events, rejects, batch.edge, text=batch.text, prepared=batch.prepared
+            )
         except Conflict as caught:
             if parts:  # of two nodes under one key, one may be sound
                 for part in parts:
@@ -268,11 +279,12 @@ class Writer:
         edge: str | None,
         refused: list[Entry] = _NONE,
         text: str | None = None,
+        prepared: Prepared | None = None,
     ) -> Durable | None:
         """One transaction; where a row cannot be stored, halves, until that row is alone."""
         try:
             if edge is None or self._edges is None:
-                result = await self._log.insert(events, rejects)
+                result = await self._log.insert(events, rejects, prepared=prepared)
             else:
                 # What an edge has sent comes as events alone.
                 of_edge, left_out = cast(list[Event], events), cast(list[Event], refused)

@@ -140,3 +140,38 @@ def test_a_data_folder_has_one_collector(tmp_path):
 
     os.close(mark)
     os.close(claim(tmp_path))
+
+
+async def test_what_was_prepared_is_stored_like_any_other(store, event):
+    log = await store.open()
+    events = [event("a", user_id="u"), event("b", traits='{"x":1}'), event("c", node_id="n")]
+    prepared = log.prepare(events)
+
+    await log.append([event("before")], [])
+    result = await log.insert(events, [], prepared=prepared)
+
+    assert result.stored == 3
+    found = await store.sql("SELECT seq, message_id, user_id, traits, node_id FROM events")
+    assert found[1:] == [
+        (2, "a", "u", None, log.node_id),
+        (3, "b", None, '{"x":1}', log.node_id),
+        (4, "c", None, None, "n"),
+    ]
+
+
+async def test_of_what_was_prepared_only_the_new_is_stored(store, event):
+    log = await store.open()
+    events = [event("a"), event("b"), event("a")]
+    prepared = log.prepare(events)
+
+    await log.append([event("b")], [])
+    result = await log.insert(events, [], prepared=prepared)
+
+    assert (result.stored, result.duplicates) == (1, 2)
+    assert await store.ids() == ["b", "a"]
+
+
+async def test_a_bad_row_cannot_be_prepared_and_is_told_in_its_turn(store, event):
+    log = await store.open()
+
+    assert log.prepare([event("a", user_id="\ud800")]) is None

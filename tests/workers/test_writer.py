@@ -53,6 +53,25 @@ async def test_a_commit_takes_no_more_than_a_batch(make_desk):
     assert desk.metrics.commits == 4
 
 
+async def test_the_next_full_batch_is_prepared_while_one_is_under_way(make_desk, monkeypatch):
+    desk = await make_desk(batch_events=10)
+    prepared: list[int] = []
+    log = desk.writer._log
+    prepare = log.prepare
+    monkeypatch.setattr(
+        log, "prepare", lambda events: [prepared.append(len(events))] and prepare(events)
+    )
+    with desk.held():
+        for number in range(25):
+            desk.submit(str(number), f"m{number:02}")
+        await asyncio.sleep(0.05)
+        assert prepared == [10]
+    await desk.until(*map(str, range(25)))
+
+    assert prepared == [10]
+    assert await desk.ids() == [f"m{n:02}" for n in range(25)]
+
+
 @pytest.mark.parametrize(
     ("settings", "size"), [({"buffer_events": 5}, 1), ({"buffer_bytes": 5000}, 1000)]
 )
