@@ -1,27 +1,25 @@
-"""The store's limit: the collector's own schema and settings, rows made beforehand, one bare
-multi-row INSERT after another on one connection, nothing else going on."""
+"""The store's limit: the collector's own schema and settings, rows made beforehand in
+the form in which the collector hands them over, one bare multi-row INSERT after another on one
+connection, nothing else going on."""
 
 import asyncio
 import shutil
 import time
 from pathlib import Path
 
-import msgspec
 from pysqlite3 import dbapi2 as sqlite
 
 from bench.console import Progress
 from bench.process import scratch_folder
 from bench.result import Run
 from bench.rooms import Feed, Stopwatch
+from collector import rows
 from collector.app import DATABASE
 from collector.config import Store
 from collector.event import Event
 from collector.store.database import open_database
-
-_COLUMNS = Event.__struct_fields__
-_ROW = f"({', '.join('?' * len(_COLUMNS))})"
-_INSERT = f"INSERT INTO events ({', '.join(_COLUMNS)}) VALUES "
-_MOST_ROWS = 1024  # SQLite takes 32,766 parameters a statement
+from collector.store.folding import SOFT_LIMIT
+from collector.store.log import INSERT
 
 
 class Limit:
@@ -33,34 +31,23 @@ class Limit:
         asyncio.run(_create(path, settings))
         self._connection = sqlite.connect(path, isolation_level=None)
         self._connection.execute(f"PRAGMA synchronous = {settings.durability}")
-        self._connection.execute(f"PRAGMA wal_autocheckpoint = {settings.checkpoint_pages}")
-        self._connection.execute("PRAGMA journal_size_limit = 67108864")
+        rarely = SOFT_LIMIT * settings.checkpoint_pages  # as commits of the writer's do at most
+        self._connection.execute(f"PRAGMA wal_autocheckpoint = {rarely}")
+        self._connection.execute("PRAGMA journal_size_limit = 147456000")
         self._connection.execute("PRAGMA secure_delete = ON")
+        self._last_seq = 0
 
     def close(self) -> None:
         self._connection.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def insert(self, events: list[Event], watch: Stopwatch) -> None:
-        """Timed without the making of the parameters."""
-        statements = [
-            _statement(events[i : i + _MOST_ROWS]) for i in range(0, len(events), _MOST_ROWS)
-        ]
+        """Timed without the making of the rows."""
+        packed, rare = rows.packed(events)
         with watch:
-            if len(statements) == 1:
-                self._connection.execute(*statements[0])
-            else:
-                self._connection.execute("BEGIN IMMEDIATE")
-                for statement in statements:
-                    self._connection.execute(*statement)
-                self._connection.execute("COMMIT")
+            self._connection.execute(INSERT[rare], (packed, self._last_seq + 1, "node"))
+        self._last_seq += len(events)
         watch.events += len(events)
-
-
-def _statement(events: list[Event]) -> tuple[str, list[object]]:
-    rows = (msgspec.structs.astuple(event) for event in events)
-    values = [value for number, row in enumerate(rows) for value in (*row[:-2], "node", number)]
-    return _INSERT + ",".join([_ROW] * len(events)), values
 
 
 async def _create(path: Path, settings: Store) -> None:

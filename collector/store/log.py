@@ -63,7 +63,7 @@ def _insert_statement(rare: int) -> str:
     )
 
 
-_INSERT = {rare: _insert_statement(rare) for rare in _LEFT_OUT}
+INSERT = {rare: _insert_statement(rare) for rare in _LEFT_OUT}
 _REJECT = (
     "INSERT INTO rejected (site, received_at, batch_index, status, code, message, body) "
     "VALUES (?, ?, ?, ?, ?, ?, ?)"
@@ -315,7 +315,7 @@ def _append(connection: sqlite.Connection, work: _Work) -> int:
 
 
 def _insert(connection: sqlite.Connection, work: _Work) -> None:
-    connection.execute(_INSERT[work.rare], (work.events, work.first_seq, work.node_id))
+    connection.execute(INSERT[work.rare], (work.events, work.first_seq, work.node_id))
 
 
 def _write_rejects(connection: sqlite.Connection, work: _Work) -> int:
@@ -364,7 +364,7 @@ async def open_log(
         last_seq = expected
     seen = Window(dedupe_ids, xxhash.xxh3_64_intdigest(secret))
     tail = await database.run(read_back, seen, max(1, last_seq - dedupe_ids), last_seq)
-    await database.begin_inserts(tuple(_INSERT.values()))
+    await database.begin_inserts(tuple(INSERT.values()))
     limits = dedupe_ids, rejected_per_site, cached_bytes
     return EventLog(database, node_id, last_seq, seen, tail, mark, *limits)
 
