@@ -67,7 +67,7 @@ typedef struct {
   int told;
   int pages, limit; /* in the write-ahead log, and at how many it is folded back here */
   atomic_bool finish;
-  bool hooked;
+  bool hooked, inserting;
   pthread_mutex_t mutex; /* what follows is both threads' */
   pthread_cond_t changed;
   bool serving, leave, waiting, done;
@@ -85,15 +85,22 @@ typedef struct {
   char message[256];
 } Inserts;
 
-/* After each commit of this connection: in SQLite's own, folding back is done here and now, with
-   two syncs. Here another connection does it meanwhile (store/folding.py), and what is left for
-   this one is the rest, without which the write-ahead log cannot begin anew. */
+/* Another connection folds the write-ahead log back (store/folding.py). What is left for this one
+   is the rest, without which the log cannot begin anew. */
+static void finish_folding(Inserts *self) {
+  if (self->pages >= self->limit || atomic_exchange(&self->finish, false))
+    CALL(self->api, WAL_CHECKPOINT_V2, int, sqlite3 *, const char *, int, int *, int *)
+    (self->db, "main", PASSIVE, NULL, NULL);
+}
+
+/* After each commit of this connection. In SQLite's own hook all is folded back here and now, with
+   two syncs. Of a batch the outcome is told and the sync is under way before even the rest is. */
 static int committed(void *given, sqlite3 *db, const char *name, int pages) {
   Inserts *self = given;
+  (void)db;
+  (void)name;
   self->pages = pages;
-  if (pages >= self->limit || atomic_exchange(&self->finish, false))
-    CALL(self->api, WAL_CHECKPOINT_V2, int, sqlite3 *, const char *, int, int *, int *)
-    (db, name, PASSIVE, NULL, NULL);
+  if (!self->inserting) finish_folding(self);
   return OK;
 }
 
@@ -233,12 +240,17 @@ static void serve(Inserts *self) {
       pthread_mutex_lock(&self->mutex);
     }
     pthread_mutex_unlock(&self->mutex);
+    self->inserting = true;
     execute(self);
+    self->inserting = false;
     pthread_mutex_lock(&self->mutex);
     if (self->code == OK) sync_it(self);
     self->waiting = false;
     self->done = true;
     tell(self);
+    pthread_mutex_unlock(&self->mutex);
+    finish_folding(self);
+    pthread_mutex_lock(&self->mutex);
   }
   pthread_mutex_unlock(&self->mutex);
 }

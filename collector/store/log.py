@@ -29,7 +29,7 @@ from collector import rows
 from collector.errors import BadRow, CollectorError
 from collector.event import Event, Reject, identity
 from collector.rows import Entry
-from collector.store import arrivals
+from collector.store import arrivals, cursors
 from collector.store import database as db
 from collector.store.disk import PageCache
 from collector.store.inserts import Durable
@@ -100,9 +100,6 @@ class _Work(msgspec.Struct, frozen=True):
     first_seq: int
     node_id: str
     rejects: list[Reject]
-    segment: bytes
-    segment_seq: int
-    oldest_segment: int
     rejected_per_site: int
     mark: int
     note: arrivals.Note | None
@@ -110,7 +107,7 @@ class _Work(msgspec.Struct, frozen=True):
     @property
     def alone(self) -> bool:
         """Events and nothing else: one statement, which is a transaction by itself."""
-        return bool(self.count and not (self.rejects or self.segment or self.note))
+        return bool(self.count and not (self.rejects or self.note))
 
 
 class EventLog:
@@ -175,19 +172,31 @@ class EventLog:
         try:
             if fresh is not events:
                 text = prepared = None
-            work = self._work(fresh, keys, rejects, note and note(fresh), text, prepared)
+            work = self._work(fresh, rejects, note and note(fresh), text, prepared)
             expired = await self._store(work)
         except CollectorError:
             self._seen.remove(keys, first)
             raise
         self.last_seq += len(fresh)
         self._tail.extend(keys)
-        if work.segment:
-            del self._tail[:SEGMENT]
-            asyncio.get_running_loop().run_in_executor(None, self._cache.give_up)
         inserts = self._database.inserts
         durable = inserts.durable() if inserts else None
+        if len(self._tail) >= SEGMENT:
+            await self._keep_segment()
         return Appended(len(fresh), len(events) - len(fresh), expired, durable)
+
+    async def _keep_segment(self) -> None:
+        """The oldest of the tail. In a transaction of its own, which waits for no sync: where it
+        is missing, the next start reads the events instead."""
+        first = self.last_seq - len(self._tail) + 1
+        segment = self._seen.pack(first, self._tail[:SEGMENT])
+        oldest = self.last_seq - self._dedupe_ids - SEGMENT
+        try:
+            await self._database.run(_write_segment, first, segment, oldest)
+        except CollectorError as error:
+            log.warning("a start will take longer, the window's newest part is not kept: %s", error)
+        del self._tail[:SEGMENT]
+        asyncio.get_running_loop().run_in_executor(None, self._cache.give_up)
 
     async def _store(self, work: _Work) -> int:
         inserts, events = self._database.inserts, work.events
@@ -230,7 +239,6 @@ class EventLog:
     def _work(
         self,
         events: list[E],
-        keys: list[int],
         rejects: list[Reject],
         note: arrivals.Note | None,
         text: str | None,
@@ -240,10 +248,6 @@ class EventLog:
             packed, rare = prepared.packed, prepared.rare
         else:
             packed, rare = (text, rows.WITH_ALL) if text else _packed(events)
-        segment, segment_seq = b"", self.last_seq - len(self._tail) + 1
-        if len(self._tail) + len(keys) >= SEGMENT:
-            hashes = (self._tail + array("Q", keys))[:SEGMENT]
-            segment = self._seen.pack(segment_seq, hashes)
         return _Work(
             rare,
             packed,
@@ -251,9 +255,6 @@ class EventLog:
             self.last_seq + 1,
             self.node_id,
             rejects,
-            segment,
-            segment_seq,
-            self.last_seq - self._dedupe_ids - SEGMENT,
             self._rejected_per_site,
             self._mark,
             note,
@@ -294,14 +295,6 @@ def _append(connection: sqlite.Connection, work: _Work) -> int:
             expired = _write_rejects(connection, work)
             if work.note:
                 arrivals.write(connection, work.note, work.first_seq)
-            if work.segment:
-                connection.execute(
-                    "INSERT OR REPLACE INTO dedupe_segments VALUES (?, ?)",
-                    (work.segment_seq, work.segment),
-                )
-                connection.execute(
-                    "DELETE FROM dedupe_segments WHERE first_seq < ?", (work.oldest_segment,)
-                )
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:
@@ -316,6 +309,16 @@ def _append(connection: sqlite.Connection, work: _Work) -> int:
 
 def _insert(connection: sqlite.Connection, work: _Work) -> None:
     connection.execute(INSERT[work.rare], (work.events, work.first_seq, work.node_id))
+
+
+def _write_segment(
+    connection: sqlite.Connection, first_seq: int, segment: bytes, oldest: int
+) -> None:
+    with cursors.derived(connection):
+        connection.execute(
+            "INSERT OR REPLACE INTO dedupe_segments VALUES (?, ?)", (first_seq, segment)
+        )
+        connection.execute("DELETE FROM dedupe_segments WHERE first_seq < ?", (oldest,))
 
 
 def _write_rejects(connection: sqlite.Connection, work: _Work) -> int:
