@@ -178,8 +178,9 @@ class Writer:
             await self._commit(_joined(parts) if parts else batch, parts)
 
     def _prepare(self) -> None:
-        """The next batch, if it is full, while one is under way."""
-        if self._batches:
+        """The next batch, if it is full, while one is under way. Not where the loop has more than
+        enough to do: what is packed early has left the processor's caches when it is read."""
+        if self._batches and self.buffered_events < self._max_events // 2:
             batch = self._batches[0]
             if batch.edge is None and not batch.prepared and not self._takes_more(batch):
                 batch.prepared = self._log.prepare(batch.events)
