@@ -82,7 +82,7 @@ class Store:
 
     def _insert(self, events: list[Entry], text: str | None) -> list[Event]:
         given, rare = rows.packed(events) if text is None else (text, rows.WITH_ALL)
-        self._connection.execute(event_log._INSERT[rare], (given, 1, "here"))
+        self._connection.execute(event_log.INSERT[rare], (given, 1, "here"))
         with closing(
             self._connection.execute(f"SELECT {', '.join(COLUMNS)} FROM events ORDER BY seq")
         ) as cursor:
