@@ -71,7 +71,7 @@ export function createDelivery(url: string | URL, writeKey: string, tell: Tell, 
       }
       const answer = await response.json();
       // The collector has heard the news, and has perhaps answered who the visitor really is.
-      if (!failures && anonymousId === state().anonymousId) setAnonymousId(answer.anonymousId || anonymousId);
+      if (!failures && anonymousId == state().anonymousId) setAnonymousId(answer.anonymousId || anonymousId);
       tell("sent", [chunk, response.status, answer]);
     } catch {
       // Not reached: as if it could not store. Where such requests never get through, images may.

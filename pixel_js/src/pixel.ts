@@ -78,7 +78,7 @@ export function start(pixel: Pixel, settings: Settings, extra: Extra): void {
   const deliver = createDelivery(settings.endpoint, settings.key, tell, later);
 
   function record(type: string, fields: Bag, options: any): Bag | undefined {
-    if (consent.analytics === false || off) return;
+    if (consent.analytics == false || off) return;
     const now = new Date();
     const given = new Date(options?.timestamp);
     const event = {
@@ -140,7 +140,7 @@ export function start(pixel: Pixel, settings: Settings, extra: Extra): void {
       if (held()) return;
       if (!cookieless) keep(true);
       // Whoever denies leaves no trace.
-      if (consent.analytics === false) replaceVisitor(waiting.clear() as undefined);
+      if (consent.analytics == false) replaceVisitor(waiting.clear() as undefined);
       waiting.forEach(send);
       save({ consent });
     },

@@ -53,6 +53,22 @@ test("a call in the page's own pagehide listener goes at once", async () => {
   expect(names(world.beacons)).toEqual([["Left"]]);
 });
 
+test("a page view whose recording is broken off is taken up at the next event", async () => {
+  const pixel = await newPixel("wk_1", { auto: "true" });
+  await delivered();
+  const page = pixel.page!;
+  let broken = 0;
+  pixel.page = (...args) => {
+    if (!broken++) throw "as Firefox breaks off what a leaving page runs";
+    return page(...args);
+  };
+  history.pushState({}, "", "/cart");
+  leave();
+  expect(world.beacons).toEqual([]);
+  hide();
+  expect(world.beacons.map(({ batch }) => batch.map(({ type, properties }) => [type, properties.path]))).toEqual([[["page", "/cart"]]]);
+});
+
 test("the next page sends what the last one could not, before its own, and each once", async () => {
   vi.stubGlobal("fetch", neverAnswered);
   (await newPixel()).track!("A").track("B");
