@@ -33,7 +33,6 @@ class Limit:
         self._connection.execute(f"PRAGMA synchronous = {settings.durability}")
         rarely = SOFT_LIMIT * settings.checkpoint_pages  # as commits of the writer's do at most
         self._connection.execute(f"PRAGMA wal_autocheckpoint = {rarely}")
-        self._connection.execute("PRAGMA journal_size_limit = 147456000")
         self._connection.execute("PRAGMA secure_delete = ON")
         self._last_seq = 0
 

@@ -101,7 +101,7 @@ class Store(Section, frozen=True):
             ge=1,
             le=2**31 - 1,
             description="pages in the write-ahead log at which it is folded back; under constant "
-            "load it grows to eight times as many before it begins anew",
+            "load it grows to sixteen times as many before it begins anew",
             extra_json_schema={"unit": "pages of 8 KiB"},
         ),
     ] = 2000

@@ -86,13 +86,13 @@ async def test_where_that_fails_the_log_stays_and_commits_go_on(small, event, mo
 
 
 async def test_a_log_that_is_always_written_to_begins_anew(small, event):
-    await fill(small, event, 150)
+    await fill(small, event, 300)
     await settled(small)
 
     written = small.path.stat().st_size // 8192
     assert written > 2 * folding.HARD_LIMIT * EVERY
     assert wal(small.path) < (folding.HARD_LIMIT + 5) * EVERY
-    assert len(await small.ids()) == small.log.last_seq == 15_000
+    assert len(await small.ids()) == small.log.last_seq == 30_000
 
 
 async def test_where_no_other_connection_can_be_had_the_writing_one_does_it(
