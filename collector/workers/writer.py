@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 Reply = Callable[[Any], None]
 Refuse = Callable[[CollectorError], Any]
 _NONE: list[Entry] = []
-_AHEAD = 4  # parts of store.batch_events: as many are inserted while a sync is under way
+_AHEAD = 16  # parts of store.batch_events: as many are inserted while a sync is under way
 _EDGE_COMMIT = 4  # times store.batch_events: nobody's visitor waits for an edge's answer
 
 
