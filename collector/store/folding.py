@@ -104,13 +104,14 @@ def settle(connection: sqlite.Connection, path: Path) -> bool:
     kill. SQLite does not sync the cutting off itself: a log that came back after a sync that
     failed, with a hole, would be laid over what is newer."""
     emptied = empty(connection)
-    file = os.open(f"{path}-wal", os.O_RDWR | os.O_CLOEXEC)  # SQLite's locks are on other files
     try:
-        os.fsync(file)
+        file = os.open(f"{path}-wal", os.O_RDWR | os.O_CLOEXEC)  # SQLite's locks are on other files
+        try:
+            os.fsync(file)
+        finally:
+            os.close(file)
     except OSError as error:
         raise made(IOERR_FSYNC, f"sync: {error.strerror}") from error
-    finally:
-        os.close(file)
     return emptied
 
 
