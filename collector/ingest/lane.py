@@ -51,7 +51,6 @@ _NEEDED = (
     "_upgraded",
     "_manager",
     "_request_count",
-    "_request_in_progress",
 )
 
 
@@ -185,7 +184,10 @@ class IngestProtocol(RequestHandler):
 
     @property
     def idle(self) -> bool:
-        return not (self._outstanding or self._request_in_progress or self._messages)
+        """Whether aiohttp's task waits for a request. (_request_in_progress is set a turn of the
+        loop after the request has left the queue.)"""
+        waiting = self._waiter is not None and not self._waiter.done()
+        return waiting and not (self._outstanding or self._messages)
 
     def data_received(self, data: bytes) -> None:
         waiter = self._waiter
