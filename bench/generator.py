@@ -7,7 +7,8 @@ every connection sends again as soon as it was answered.
 
 Run as `python -m bench.generator` with a Job on standard input; answers with a Report.
 Invariants: one outcome a request; an answer is matched to the one outstanding request of its
-connection; a connection that is lost is opened again.
+connection; a connection that is lost is opened again. What waits costs nothing, however much it
+is: requests are due at times that are known, so those that wait are two numbers.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ import sys
 import time
 from array import array
 from collections import deque
+from math import ceil
 from typing import cast
 
 import msgspec
@@ -65,11 +67,13 @@ class _Load:
             for head, _, rest in (request.partition(STEM) for request in job.pool)
         ]
         self._head = stem_head(job.sender, job.run)
-        self._outcomes = bytearray()
+        self._total = int(job.rate * job.seconds)
+        self._outcomes = bytearray([UNSENT]) * self._total
         self._micros = array("I")
         self._lag = array("I")
         self._idle: deque[_Connection] = deque()
-        self._waiting: deque[tuple[int, float]] = deque()
+        self._started = 0.0
+        self._unsent = 0  # the first that may still be sent; it and all that are due since wait
         self._outstanding = 0
         self._stopped = False
         self._reopening: set[asyncio.Task[object]] = set()
@@ -81,18 +85,18 @@ class _Load:
         # Never in the past: what was due before the connections stood would look like a stall.
         await asyncio.sleep(max(0.05, job.start_at - time.monotonic()))
         cpu = time.process_time()
-        started = time.monotonic()
+        started = self._started = time.monotonic()
         if job.rate:
-            await self._offer(started)
+            await self._offer()
         else:
             for _ in range(len(self._idle)):
-                self._send(self._idle.popleft(), self._next(), time.monotonic())
+                self._go_on(self._idle.popleft(), time.monotonic())
             await asyncio.sleep(job.seconds)
         self._stopped = True
         seconds = time.monotonic() - started
         in_time = len(self._micros)
         until = time.monotonic() + _DRAIN_S
-        while (self._outstanding or self._waiting) and time.monotonic() < until:
+        while self._outstanding and time.monotonic() < until:
             await asyncio.sleep(0.01)
         return Report(
             outcomes=bytes(self._outcomes),
@@ -103,33 +107,35 @@ class _Load:
             cpu_s=time.process_time() - cpu,
         )
 
-    async def _offer(self, started: float) -> None:
-        job, idle = self._job, self._idle
-        total = int(job.rate * job.seconds)
-        number = 0
-        while number < total:
-            now = time.monotonic()
-            due = started + number / job.rate
-            if due <= now:
-                self._lag.append(int((now - due) * 1e6))
-            while due <= now and number < total:
-                self._next()
-                if idle:
-                    self._send(idle.popleft(), number, due)
-                else:
-                    self._waiting.append((number, due))
-                number += 1
-                due = started + number / job.rate
+    async def _offer(self) -> None:
+        idle, now, end = self._idle, self._started, self._started + self._job.seconds
+        while now < end:
             await asyncio.sleep(_TICK_S)
+            now = time.monotonic()
+            late = now - self._due(self._unsent)
+            if idle and late >= 0:
+                self._lag.append(int(late * 1e6))
+            while idle and (number := self._waits(now)) is not None:
+                self._send(idle.popleft(), number, self._due(number))
 
-    def _next(self) -> int:
-        self._outcomes.append(UNANSWERED)
-        return len(self._outcomes) - 1
+    def _due(self, number: int) -> float:
+        return self._started + number / self._job.rate
+
+    def _waits(self, now: float) -> int | None:
+        """The request that has waited longest and has not been given up."""
+        job = self._job
+        given_up = ceil((now - job.give_up_s - self._started) * job.rate)
+        number = max(self._unsent, given_up)
+        if number >= self._total or self._due(number) > now:
+            return None
+        self._unsent = number + 1
+        return number
 
     def _send(self, connection: _Connection, number: int, due: float) -> None:
         connection.number = number
         connection.due = due
         self._outstanding += 1
+        self._outcomes[number] = UNANSWERED
         head, rest = self._requests[number % len(self._requests)]
         stem = b"%s%010x" % (self._head, number)
         connection.transport.write(head + stem + rest.replace(b"\x01", stem))
@@ -146,17 +152,16 @@ class _Load:
     def _go_on(self, connection: _Connection, now: float) -> None:
         if connection.transport.is_closing():
             return
-        waiting = self._waiting
-        while waiting:
-            number, due = waiting.popleft()
-            if now - due < self._job.give_up_s:
-                self._send(connection, number, due)
-                return
-            self._outcomes[number] = UNSENT
-        if self._job.rate or self._stopped:
+        number: int | None = None
+        if self._job.rate:
+            number = self._waits(now)
+        elif not self._stopped:
+            number = len(self._outcomes)
+            self._outcomes.append(UNANSWERED)
+        if number is None:
             self._idle.append(connection)
         else:
-            self._send(connection, self._next(), now)
+            self._send(connection, number, self._due(number) if self._job.rate else now)
 
     def lost(self, connection: _Connection) -> None:
         if connection.number >= 0:
@@ -173,7 +178,7 @@ class _Load:
         job = self._job
         loop = asyncio.get_running_loop()
         _, connection = await loop.create_connection(lambda: _Connection(self), job.host, job.port)
-        if self._outcomes:
+        if self._started:
             self._go_on(connection, time.monotonic())
         else:
             self._idle.append(connection)

@@ -57,9 +57,11 @@ def _measure(plan: Plan, shape: str, rate: float, factor: float) -> Run:
     seconds = own["seconds"] or plan.pick(1, 10, 30)
     with target_of(plan) as target:
         pool = target.pool(shape)
+        few, warm_up_s = 32 if plan.quick else 256, plan.pick(0, 2)
         if not rate:
-            connections = 32 if plan.quick else 256
-            return peak(target, shape, pool, seconds, connections, plan.pick(0, 2))
+            return peak(target, shape, pool, seconds, few, warm_up_s)
+        if warm_up_s:  # as the peak had it: a cold start is not what is measured
+            peak(target, shape, pool, warm_up_s, few, 0)
         connections = 64 if plan.quick else int(own["connections"] * factor)
         seconds = plan.pick(0.5, seconds)
         return offered(
