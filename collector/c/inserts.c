@@ -20,10 +20,11 @@
 #include <time.h>
 #include <unistd.h>
 
-typedef struct sqlite3 sqlite3;
+enum { OK = 0, PASSIVE = 0, BUSY = 5, NOMEM = 7, MISMATCH = 20, DONE = 101, PERSISTENT = 1 };
+#include "packed.h"
+
 typedef struct sqlite3_stmt sqlite3_stmt;
-typedef void (*Function)(void);
-/* Their places in sqlite3_api_routines, which is only ever added to (sqlite3ext.h). */
+/* Further places in sqlite3_api_routines. */
 enum {
   BIND_INT64 = 5,
   BIND_TEXT = 10,
@@ -37,11 +38,8 @@ enum {
   EXTENDED_ERRCODE = 166,
   WAL_HOOK = 175,
   WAL_CHECKPOINT_V2 = 191,
-  BIND_BLOB64 = 193,
   PREPARE_V3 = 217
 };
-#define CALL(api, place, result, ...) ((result(*)(__VA_ARGS__))(api)[place])
-enum { OK = 0, PASSIVE = 0, BUSY = 5, DONE = 101, PERSISTENT = 1 };
 #define MOST_STATEMENTS 4
 #define IDLE_S 1
 #define FAST_NS 1000000 /* a sync; a slower one is waited for by another thread */
@@ -63,6 +61,7 @@ typedef struct {
   PyObject_HEAD
   sqlite3 *db;
   const Function *api;
+  Batch batch; /* of `events` */
   sqlite3_stmt *statements[MOST_STATEMENTS];
   int told;
   int pages, limit; /* in the write-ahead log, and at how many it is folded back here */
@@ -116,10 +115,7 @@ static void fail(Inserts *self, int code, const char *message) {
 
 static bool bind(const Inserts *self, sqlite3_stmt *statement) {
   const Function *api = self->api;
-  return !CALL(api, BIND_BLOB64, int, sqlite3_stmt *, int, const void *, uint64_t, void *)(
-             statement, 1, PyBytes_AS_STRING(self->events),
-             (uint64_t)PyBytes_GET_SIZE(self->events), NULL) &&
-         !CALL(api, BIND_INT64, int, sqlite3_stmt *, int, int64_t)(statement, 2,
+  return !CALL(api, BIND_INT64, int, sqlite3_stmt *, int, int64_t)(statement, 2,
                                                                    self->first_seq) &&
          !CALL(api, BIND_TEXT, int, sqlite3_stmt *, int, const char *, int, void *)(
              statement, 3, PyBytes_AS_STRING(self->node_id),
@@ -135,11 +131,14 @@ static void execute(Inserts *self) {
     fail(self, BUSY, "a transaction was left open");
     return;
   }
+  self->batch.at = (const uint8_t *)PyBytes_AS_STRING(self->events);
+  self->batch.size = (size_t)PyBytes_GET_SIZE(self->events);
   if (!bind(self, statement) || CALL(api, STEP, int, sqlite3_stmt *)(statement) != DONE)
     fail(self, CALL(api, EXTENDED_ERRCODE, int, sqlite3 *)(self->db),
          CALL(api, ERRMSG, const char *, sqlite3 *)(self->db));
   CALL(api, RESET, int, sqlite3_stmt *)(statement);
   CALL(api, CLEAR_BINDINGS, int, sqlite3_stmt *)(statement);
+  self->batch.at = NULL;
 }
 
 static void tell(const Inserts *self) {
@@ -355,6 +354,8 @@ static PyObject *inserts_close(Inserts *self, PyObject *unused) {
     if (self->statements[i]) CALL(self->api, FINALIZE, int, sqlite3_stmt *)(self->statements[i]);
     self->statements[i] = NULL;
   }
+  if (self->batch.api) offer(self->api, self->db, NULL);
+  self->batch.api = NULL;
   Py_RETURN_NONE;
 }
 
@@ -369,6 +370,11 @@ static void inserts_dealloc(Inserts *self) {
 }
 
 static bool prepare(Inserts *self, PyObject *texts) {
+  self->batch.api = self->api;
+  if (offer(self->api, self->db, &self->batch)) {
+    PyErr_SetString(PyExc_RuntimeError, "SQLite takes no tables of ours");
+    return false;
+  }
   Py_ssize_t count = PyTuple_GET_SIZE(texts);
   for (Py_ssize_t i = 0; i < count && i < MOST_STATEMENTS; i++) {
     const char *text = PyUnicode_AsUTF8(PyTuple_GET_ITEM(texts, i));

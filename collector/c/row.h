@@ -91,6 +91,26 @@ static inline uint8_t *write_head(uint8_t *to, enum element type, size_t size) {
   return to;
 }
 
+typedef struct {
+  const uint8_t *at;
+  size_t size;
+  int type;
+} Element;
+
+/* Where the element ends that begins at `at`; NULL when it is not whole. */
+static inline const uint8_t *read_element(const uint8_t *at, const uint8_t *end, Element *found) {
+  if (at >= end) return NULL;
+  size_t size = *at >> 4, bytes = size < 12 ? 0 : (size_t)1 << (size - 12);
+  found->type = *at++ & 15;
+  if (bytes > 4 || (size_t)(end - at) < bytes) return NULL;
+  if (bytes) size = 0;
+  while (bytes--) size = size << 8 | *at++;
+  if ((size_t)(end - at) < size) return NULL;
+  found->at = at;
+  found->size = size;
+  return at + size;
+}
+
 /* How many columns there are up to the last that holds something. */
 static int width(const Row *row) {
   int columns = COLUMNS;

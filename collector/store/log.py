@@ -42,28 +42,30 @@ _COLUMNS = Event.__struct_fields__
 _LEFT_OUT = {rows.PLAIN: (*rows.RARE, rows.TRAITS), rows.WITH_TRAITS: rows.RARE, rows.WITH_ALL: ()}
 
 
-def _value(column: str) -> str:
+def _of_json(column: str) -> str:
     """As a path: of a number alone SQLite makes one first, at each value."""
     return f"value ->> '$[{_COLUMNS.index(column)}]'"
 
 
-def _insert_statement(rare: int) -> str:
+def _insert_statement(rare: int, value: Callable[[str], str], place: str, table: str) -> str:
     """Parameters: 1 JSON array of events, 2 seq of the first, 3 this node's id.
 
     Without the rare columns where a batch has none in them: taking a column out of the JSON
     costs 0.2 µs, also when it is null."""
-    source = {name: _value(name) for name in _COLUMNS if name not in _LEFT_OUT[rare]}
-    source["node_id"], source["node_seq"] = "?3", "?2 + key"
+    source = {name: value(name) for name in _COLUMNS if name not in _LEFT_OUT[rare]}
+    source["node_id"], source["node_seq"] = "?3", f"?2 + {place}"
     if rare == rows.WITH_ALL:
-        source["node_id"] = f"coalesce({_value('node_id')}, ?3)"
-        source["node_seq"] = f"coalesce({_value('node_seq')}, ?2 + key)"
+        source["node_id"] = f"coalesce({value('node_id')}, ?3)"
+        source["node_seq"] = f"coalesce({value('node_seq')}, ?2 + {place})"
     return (
         f"INSERT INTO events (seq, {', '.join(source)}) "  # noqa: S608
-        f"SELECT ?2 + key, {', '.join(source.values())} FROM jsonb_each(?1)"
+        f"SELECT ?2 + {place}, {', '.join(source.values())} FROM {table}"
     )
 
 
-INSERT = {rare: _insert_statement(rare) for rare in _LEFT_OUT}
+INSERT = {rare: _insert_statement(rare, _of_json, "key", "jsonb_each(?1)") for rare in _LEFT_OUT}
+# The same where the batch is a table (c/packed.h).
+_INSERT_PACKED = tuple(_insert_statement(rare, str, "rowid", "packed_events") for rare in _LEFT_OUT)
 _REJECT = (
     "INSERT INTO rejected (site, received_at, batch_index, status, code, message, body) "
     "VALUES (?, ?, ?, ?, ?, ?, ?)"
@@ -367,7 +369,7 @@ async def open_log(
         last_seq = expected
     seen = Window(dedupe_ids, xxhash.xxh3_64_intdigest(secret))
     tail = await database.run(read_back, seen, max(1, last_seq - dedupe_ids), last_seq)
-    await database.begin_inserts(tuple(INSERT.values()))
+    await database.begin_inserts(_INSERT_PACKED)
     limits = dedupe_ids, rejected_per_site, cached_bytes
     return EventLog(database, node_id, last_seq, seen, tail, mark, *limits)
 
