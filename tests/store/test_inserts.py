@@ -127,3 +127,93 @@ async def test_texts_numbers_and_nothing_are_stored_as_they_were_sent(store, eve
 
     rows = await store.sql("SELECT title, sent_at, original_timestamp FROM events ORDER BY seq")
     assert rows == [(one.title, None, one.original_timestamp) for one in sent]
+
+
+async def test_without_a_file_of_the_write_ahead_log_batches_are_stored_the_slower_way(
+    store, event, monkeypatch, caplog
+):
+    await store.open()
+
+    def refused(path: str, *args: int) -> int:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(inserts.os, "open", refused)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    made = await inserts.begin(store.database._connection, store.path, -1, ())
+
+    assert made is None
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert "the slower way: [Errno 24] Too many open files" in caplog.text
+
+
+async def test_a_column_added_meanwhile_does_no_harm(store, event):
+    log = await store.open()
+    await log.append([event("a")], [])
+    await store.sql("ALTER TABLE events ADD COLUMN later TEXT")
+
+    await log.append([event("b")], [])
+
+    assert await store.ids() == ["a", "b"]
+
+
+async def test_a_caller_that_is_gone_does_not_stop_the_work(store, event):
+    log = await store.open()
+    task = asyncio.create_task(log.append([event("a")], []))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    async with asyncio.timeout(5):
+        while await store.ids() != ["a"]:
+            await asyncio.sleep(0.01)
+
+
+async def test_where_sqlite_loads_no_extensions_batches_are_stored_all_the_same(
+    store, event, monkeypatch, caplog
+):
+    class Without:
+        def __init__(self, *args, **kwargs):
+            raise RuntimeError("not loaded")
+
+    monkeypatch.setattr(compiled, "Inserts", Without)
+    log = await store.open()
+
+    await log.append([event("a")], [])
+
+    assert await store.ids() == ["a"]
+    assert store.database.inserts is None
+    assert "batches go to the store the slower way: not loaded" in caplog.text
+
+
+async def test_a_second_batch_while_one_is_under_way_is_refused(store, event):
+    log = await store.open()
+    first = asyncio.create_task(log.append([event("a")], []))
+    await asyncio.sleep(0)
+
+    with pytest.raises(RuntimeError, match="under way"):
+        await store.database.inserts(0, b"", 1, 1, b"", 0)
+
+    await first
+    assert await store.ids() == ["a"]
+
+
+async def test_extensions_cannot_be_loaded_by_sql(store):
+    await store.open()
+
+    with pytest.raises(CollectorError, match="not authorized"):
+        await store.sql(f"SELECT load_extension('{compiled.FILE}')")
+
+
+def test_it_is_made_only_where_a_connection_has_loaded_it():
+    with pytest.raises(RuntimeError, match="not loaded"):
+        compiled.Inserts(("SELECT 1",), 1, 1, -1)
+    connection = sqlite.connect(":memory:")
+    connection.enable_load_extension(True)
+    connection.load_extension(compiled.FILE)
+
+    with pytest.raises(RuntimeError, match="no such table"):
+        compiled.Inserts(("INSERT INTO none VALUES (?, ?, ?)",), 1, 1, -1)
+    with pytest.raises(RuntimeError, match="not loaded"):
+        compiled.Inserts(("SELECT 1",), 1, 1, -1)
+    connection.close()
