@@ -20,7 +20,7 @@ _FACTORS = (2.0, 5.0, 10.0)
 
 @bench(
     click.option("--seconds", type=float, help="Length of each measurement [default: 10]."),
-    click.option("--rounds", type=int, help="How often [default: 1]."),
+    click.option("--rounds", type=int, help="How often [default: 3]."),
     click.option(
         "--shape",
         "shapes",
@@ -37,7 +37,7 @@ _FACTORS = (2.0, 5.0, 10.0)
 def overload(plan: Plan) -> tuple[list[Run], dict[str, float]]:
     """Offered load of 2, 5 and 10 times the peak."""
     runs: list[Run] = []
-    for number in range(int(plan.own["rounds"] or 1)):
+    for number in range(int(plan.own["rounds"] or plan.pick(1, 3))):
         for shape in ("batch20",) if plan.quick else plan.own["shapes"]:
             runs += _round(plan, shape, number)
     return runs, _figures(runs)
