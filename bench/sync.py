@@ -15,9 +15,9 @@ _DELAYS_MS = (0.0, 5.0, 20.0)
     click.option("--rounds", type=int, help="How often [default: 3]."),
     click.option(
         "--connections",
-        default=2048,
+        default=4096,
         show_default=True,
-        help="Many: with slow syncs each waits longer for its answer.",
+        help="Many: with slow syncs each waits two of them, and 2,048 are too few for a peak.",
     ),
     click.option(
         "--rate",

@@ -2,9 +2,9 @@
 
 A batch reaches SQLite as one JSON array (rows.py) and is taken apart there, in compiled code and
 without the interpreter lock: 7 µs an event as text and 5 as JSONB, against 11 µs for multi-row
-VALUES with bound parameters, and any batch size is one prepared statement. Row by row
-(executemany) the lock is fought for at every row and the rate falls to 1,000/s beside a busy
-event loop.
+VALUES with bound parameters, and any batch size is one prepared statement. Events alone, the
+common case, are a table to it (c/packed.h): a fifth less CPU in all. Row by row (executemany) the
+lock is fought for at every row and the rate falls to 1,000/s beside a busy event loop.
 
 Invariants: `last_seq` and the window move only after COMMIT has returned; one batch is under
 way at a time; node_seq of an event accepted here is its seq, which is never used again.
