@@ -44,48 +44,48 @@ def overload(plan: Plan) -> tuple[list[Run], dict[str, float]]:
 
 
 def _round(plan: Plan, shape: str, number: int) -> list[Run]:
-    runs = [_measure(plan, shape, 0, 1.0)]
+    runs: list[Run] = []
     for factor in (2.0,) if plan.quick else _FACTORS:
-        runs.append(_measure(plan, shape, factor * (runs[0].requests_per_s or 0), factor))
-    for run, factor in zip(runs, (1.0, *_FACTORS), strict=False):
-        run.round, run.at = number, {"factor": factor}
+        for run in _measure(plan, shape, factor):
+            run.round = number
+            runs.append(run)
     return runs
 
 
-def _measure(plan: Plan, shape: str, rate: float, factor: float) -> Run:
-    own = plan.own
-    seconds = own["seconds"] or plan.pick(1, 10, 30)
+def _measure(plan: Plan, shape: str, factor: float) -> list[Run]:
+    """The peak, and a multiple of it on the same collector right after: a shared machine's speed
+    moves by a third within minutes."""
+    seconds = plan.own["seconds"] or plan.pick(1, 10, 30)
     with target_of(plan) as target:
         pool = target.pool(shape)
-        few, warm_up_s = 32 if plan.quick else 256, plan.pick(0, 2)
-        if not rate:
-            return peak(target, shape, pool, seconds, few, warm_up_s)
-        if warm_up_s:  # as the peak had it: a cold start is not what is measured
-            peak(target, shape, pool, warm_up_s, few, 0)
-        connections = 64 if plan.quick else int(own["connections"] * factor)
-        seconds = plan.pick(0.5, seconds)
-        return offered(
-            target, shape, pool, rate, seconds, connections, own["processes"], give_up_s=1.0
-        )
+        most = peak(target, shape, pool, seconds, 32 if plan.quick else 256, plan.pick(0, 2))
+        target.wait_idle()
+        rate = factor * (most.requests_per_s or 0)
+        connections = 64 if plan.quick else int(plan.own["connections"] * factor)
+        seconds, processes = plan.pick(0.5, seconds), plan.own["processes"]
+        more = offered(target, shape, pool, rate, seconds, connections, processes, give_up_s=1.0)
+    most.at, more.at = {"before_factor": factor}, {"factor": factor}
+    return [most, more]
 
 
 def _figures(runs: list[Run]) -> dict[str, float]:
-    """Goodput: the share of the same round's peak that is still stored and answered in time."""
+    """Goodput: the share of the peak right before that is still stored and answered in time."""
     figures: dict[str, float] = {}
-    peaks = {(run.shape, run.round): run.events_per_s for run in runs if run.at["factor"] == 1}
-    for shape, factor in sorted({(run.shape, run.at["factor"]) for run in runs}):
-        group = [run for run in runs if run.shape == shape and run.at["factor"] == factor]
+    pairs = list(zip(runs[::2], runs[1::2], strict=True))
+    for shape, factor in sorted({(more.shape, more.at["factor"]) for _, more in pairs}):
+        group = [
+            pair for pair in pairs if pair[1].shape == shape and pair[1].at["factor"] == factor
+        ]
         answers = Counter[str]()
-        for run in group:
-            answers.update(run.answers)
+        for _, more in group:
+            answers.update(more.answers)
         sent = max(1, answers.total() - answers["unsent"])
-        if factor > 1:
-            name = f"overload.{shape}.{factor:g}x"
-            goodput = median(run.events_per_s / max(1, peaks[shape, run.round]) for run in group)
-            figures |= {
-                f"{name}.goodput": round(goodput or 0, 3),
-                f"{name}.refused_share": round(answers["503"] / sent, 3),
-                f"{name}.refused_without_retry_after": answers["503 without Retry-After"],
-                f"{name}.sent_share": round(sent / max(1, answers.total()), 3),
-            }
+        name = f"overload.{shape}.{factor:g}x"
+        goodput = median(more.events_per_s / max(1, most.events_per_s) for most, more in group)
+        figures |= {
+            f"{name}.goodput": round(goodput or 0, 3),
+            f"{name}.refused_share": round(answers["503"] / sent, 3),
+            f"{name}.refused_without_retry_after": answers["503 without Retry-After"],
+            f"{name}.sent_share": round(sent / max(1, answers.total()), 3),
+        }
     return figures
